@@ -1,0 +1,50 @@
+"""The only loop in which a policy meets environments; every live episode advances together, one batch a turn.
+
+A *policy* takes requests and answers each in text, as a model does: ``policy(list[Request]) -> list[str]``.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One question to a policy.
+
+    ``system`` and ``prompt`` are the texts (the prompt starts with ``<image>``), ``image`` the screenshot's file.
+    ``key`` names the question uniquely in its run, for random streams and replays. ``gold`` gives the right answer;
+    only the oracle may call it.
+    """
+
+    system: str
+    prompt: str
+    image: Path
+    key: str
+    gold: Callable[[], str]
+
+
+class Episode(Protocol):
+    """What the loop needs of an environment."""
+
+    done: bool
+
+    def request(self) -> Request:
+        """The question of this turn; changes nothing."""
+
+    def answer(self, text: str) -> None:
+        """Take the policy's text and advance."""
+
+
+Policy = Callable[[list[Request]], list[str]]
+
+
+def run_episodes(episodes: Sequence[Episode], policy: Policy) -> None:
+    """Advance all episodes until each is done. Raises ValueError if the policy skips or adds an answer."""
+    live = [episode for episode in episodes if not episode.done]
+    while live:
+        answers = policy([episode.request() for episode in live])
+        for episode, text in zip(live, answers, strict=True):
+            episode.answer(text)
+        live = [episode for episode in live if not episode.done]

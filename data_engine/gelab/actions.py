@@ -1,0 +1,132 @@
+"""The answer grammar of GE-Lab: declared once here, read by the prompt, the parser, the environment and the scores.
+
+A model answers one line, ``Explain:<text>\\tAction: <action>``. Special tokens around the point may be kept or
+stripped by the engine; both read the same. ``parse`` is total and linear: any text gives an Answer whose ``action`` is
+a Click, a Complete or a ParseFailure.
+"""
+
+import re
+from dataclasses import dataclass
+
+CLICK_TEMPLATE = "Explain:click {icon} icon on {page}.\tAction: click(start_box='<|box_start|>({x},{y})<|box_end|>')"
+COMPLETE_ANSWER = "Explain: this is target page.\tAction: complete"
+
+
+@dataclass(frozen=True, slots=True)
+class Click:
+    """A click at (x, y), integers meant to be 0..1000; out-of-range numbers are kept as written, never clamped."""
+
+    x: int
+    y: int
+
+
+@dataclass(frozen=True, slots=True)
+class Complete:
+    """The claim that the goal is reached."""
+
+
+@dataclass(frozen=True, slots=True)
+class ParseFailure:
+    """Why a text is no action; ``reason`` is one of FAILURES."""
+
+    reason: str
+
+
+FAILURES = {
+    "no action": "the text has no 'Action:'",
+    "malformed action": "what follows 'Action:' is neither a click with two integers nor 'complete'",
+    "several actions": "the text has two or more different actions",
+    "unclosed think": "the text opens <think> and never closes it",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A model's answer, read.
+
+    ``icon`` and ``page`` are what the text *claims* to click on (None where it claims nothing); no state may ever be
+    taken from them. ``well_formed`` says that the text has exactly the declared format.
+    """
+
+    action: Click | Complete | ParseFailure
+    explain: str = ""
+    icon: str | None = None
+    page: str | None = None
+    well_formed: bool = False
+
+
+def format_click(icon: str, page: str, x: int, y: int) -> str:
+    return CLICK_TEMPLATE.format(icon=icon, page=page, x=x, y=y)
+
+
+_ACTION = re.compile(r"action:", re.IGNORECASE)
+_EXPLAIN = re.compile(r"explain:", re.IGNORECASE)
+_POINT = r"(?:<\|box_start\|>)?\(\s*(-?[0-9]{1,6})\s*,\s*(-?[0-9]{1,6})\s*\)(?:<\|box_end\|>)?"
+_CLICK = re.compile(rf"click\(\s*start_box\s*=\s*(['\"]?){_POINT}\1\s*\)", re.IGNORECASE)
+_COMPLETE = re.compile(r"complete\.?", re.IGNORECASE)
+_END_TOKENS = ("<|im_end|>", "<|endoftext|>")
+_STRICT_ACTION = r"(?:click\(start_box='(?:<\|box_start\|>)?\([0-9]{1,4}, ?[0-9]{1,4}\)(?:<\|box_end\|>)?'\)|complete)"
+_STRICT = re.compile(rf"[Ee]xplain:[^\t]+\tAction: {_STRICT_ACTION}")
+
+
+def parse(text: str) -> Answer:
+    """Read an answer; never raises. Time is linear in the length of ``text``."""
+    text = _after_think(text)
+    if text is None:
+        return Answer(ParseFailure("unclosed think"))
+    marks = list(_ACTION.finditer(text))
+    if not marks:
+        return Answer(ParseFailure("no action"), explain=_explain(text))
+    ends = [mark.start() for mark in marks[1:]] + [len(text)]
+    actions = {_read_action(text[mark.end() : end].strip()) for mark, end in zip(marks, ends, strict=True)}
+    explain = _explain(text[: marks[0].start()])
+    icon, page = _claim(explain)
+    if None in actions:
+        action: Click | Complete | ParseFailure = ParseFailure("malformed action")
+    elif len(actions) > 1:
+        action = ParseFailure("several actions")
+    else:
+        action = actions.pop()
+    return Answer(action, explain, icon, page, well_formed=_STRICT.fullmatch(text) is not None)
+
+
+def _after_think(text: str) -> str | None:
+    """The answer proper, without a leading ``<think>..</think>`` and closing tokens; None if the block never closes."""
+    _, closed, tail = text.rpartition("</think>")
+    if not closed and text.lstrip().startswith("<think>"):
+        return None
+    answer = tail if closed else text
+    end = len(answer)
+    while (shorter := _before_end_token(answer, end)) < end:
+        end = shorter
+    return answer[:end].strip(" \n\r")
+
+
+def _before_end_token(text: str, end: int) -> int:
+    """Where ``text[:end]`` ends once one closing blank or one closing token is taken off; ``end`` if there is none."""
+    if end and text[end - 1] in " \n\r":
+        return end - 1
+    return next((end - len(token) for token in _END_TOKENS if text.endswith(token, 0, end)), end)
+
+
+def _explain(text: str) -> str:
+    mark = _EXPLAIN.search(text)
+    return text[mark.end() :].strip() if mark else ""
+
+
+def _claim(explain: str) -> tuple[str | None, str | None]:
+    """(icon, page) of ``click X icon on page_3.``; the page may be missing, the icon may not."""
+    if explain[:6].lower() != "click ":
+        return None, None
+    icon, found, page = explain[6:].rpartition(" icon on ")
+    if found:
+        return icon.strip(), page.rstrip(". ") or None
+    icon, found, rest = explain[6:].rpartition(" icon")
+    return (icon.strip(), None) if found and not rest.strip(". ") else (None, None)
+
+
+def _read_action(body: str) -> Click | Complete | None:
+    match = _CLICK.fullmatch(body)
+    if match:
+        return Click(int(match[2]), int(match[3]))
+    return Complete() if _COMPLETE.fullmatch(body) else None

@@ -1,0 +1,130 @@
+"""Build a world folder: ``python -m data_engine.gelab.build WORLD [--tree 5 3 2 2 1 1] [--seed 0] ...``"""
+
+import argparse
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+from ..dataset import DataError, is_made, new_folder, read_json, sha256, write_manifest
+from ..geometry import Size
+from .graph import Page, PageGraph, WorldError
+from .icons import IconSet
+from .layout import CANVAS, generate
+from .render import Renderer
+from .world import KIND, STRUCTURE, dump_structure, fingerprint, from_structure, hash_pixels, picture_path, to_structure
+
+TREE = (5, 3, 2, 2, 1, 1)  # Env-Base of the paper: 231 pages
+
+
+def build(
+    out: Path,
+    tree: tuple[int, ...] = TREE,
+    seed: int = 0,
+    page_size: Size = Size(448, 448),
+    icons: Path | None = None,
+    workers: int = 1,
+    structure_file: Path | None = None,
+) -> dict:
+    """Write the world folder ``out`` and return its manifest; does nothing if it is there already.
+
+    With ``structure_file`` the graph, layout and names come from that file (``tree`` is ignored) and pictures are
+    given to its names: from ``icons`` by name, or from the built-in set in order. Raises DataError, WorldError.
+    """
+    icon_set = IconSet(icons)
+    arguments = _arguments(tree, seed, page_size, icon_set, structure_file)
+    if not is_made(out, KIND, arguments):
+        structure, graph = _structure(tree, seed, icon_set, structure_file)
+        sources = _sources(graph, icon_set, imported=structure_file is not None)
+        with new_folder(out) as folder:
+            (folder / STRUCTURE).write_text(dump_structure(structure), encoding="utf-8")
+            (folder / "pages").mkdir()
+            renderer = Renderer(icon_set, sources, graph.canvas, page_size)
+            hashes = _draw(renderer, list(graph.pages.values()), folder, workers)
+            write_manifest(
+                folder,
+                KIND,
+                arguments,
+                fingerprint=fingerprint(structure, page_size, hashes),
+                canvas=graph.canvas,
+                page_size=page_size,
+                icons=sources,
+            )
+    return read_json(Path(out) / "manifest.json")
+
+
+def _arguments(tree, seed, page_size, icon_set: IconSet, structure_file) -> dict:
+    """What decides the bytes; files of the user's by their hash, never by their path."""
+    icons = {icon.source: sha256(icon_set.folder / icon.source) for icon in icon_set.icons} if icon_set.folder else None
+    graph = {"structure": sha256(structure_file)} if structure_file else {"tree": list(tree), "seed": seed}
+    return graph | {"page_size": list(page_size), "icons": icons}
+
+
+def _structure(tree, seed, icon_set: IconSet, structure_file) -> tuple[dict, PageGraph]:
+    if structure_file:
+        structure = read_json(structure_file)
+        return structure, from_structure(structure, str(structure_file))
+    graph = generate(tree, seed, [icon.name for icon in icon_set.icons])
+    metadata = {"total_pages": len(graph.pages), "tree_depth": len(tree) + 1, "nodes_per_level": list(tree)}
+    return to_structure(graph, metadata), graph
+
+
+def _sources(graph: PageGraph, icon_set: IconSet, imported: bool) -> dict[str, str]:
+    """Icon name -> picture source. An imported world's names take pictures in order unless the folder has them."""
+    names = [name for name in graph.places if name not in ("back", "home")]
+    known = {icon.name: icon.source for icon in icon_set.icons}
+    if not imported or icon_set.folder:
+        missing = [name for name in names if name not in known]
+        if missing:
+            raise WorldError(f"--icons: no picture named {missing[0]!r} ({len(missing)} missing); add it or omit --icons")
+        return {name: known[name] for name in names}
+    if len(names) > len(known):
+        raise WorldError(f"--from-structure: {len(names)} names, only {len(known)} built-in pictures; pass --icons DIR")
+    return dict(zip(names, known.values(), strict=False))
+
+
+def _draw(renderer: Renderer, pages: list[Page], folder: Path, workers: int) -> dict[str, str]:
+    """Write every page's picture; returns page id -> hash of its pixels. The number of workers changes no byte."""
+    if workers <= 1:
+        return _draw_some(renderer, pages, folder)
+    with ProcessPoolExecutor(workers) as pool:
+        parts = [pool.submit(_draw_some, renderer, pages[i::workers], folder) for i in range(workers)]
+        return {page: digest for part in parts for page, digest in part.result().items()}
+
+
+def _draw_some(renderer: Renderer, pages: list[Page], folder: Path) -> dict[str, str]:
+    hashes = {}
+    for page in pages:
+        picture = renderer.page(page)
+        picture.save(folder / picture_path(page.id), compress_level=1)
+        hashes[page.id] = hash_pixels(picture)
+    return hashes
+
+
+def parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m data_engine.gelab.build", description=__doc__.split(":")[0])
+    parser.add_argument("world", type=Path, metavar="WORLD", help="folder to write")
+    parser.add_argument("--tree", type=int, nargs="+", default=list(TREE), help="children per page, level by level")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--page-size", type=Size.parse, default=Size(448, 448), help="pixels, WIDTHxHEIGHT")
+    parser.add_argument("--icons", type=Path, help="folder with CATEGORY/PNG/*.png; default: the built-in set")
+    parser.add_argument("--workers", type=int, default=1, help="processes that draw")
+    parser.add_argument("--from-structure", type=Path, metavar="FILE", help="a ui_structure.json to import")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parser().parse_args(argv)
+    try:
+        manifest = build(
+            args.world, tuple(args.tree), args.seed, args.page_size, args.icons, args.workers, args.from_structure
+        )
+    except (DataError, WorldError, ValueError) as error:
+        print(f"build: {error}", file=sys.stderr)
+        return 2
+    pages = sum(name.startswith("pages/") for name in manifest["files"])
+    print(f"{args.world}: {pages} pages of {args.page_size}, fingerprint {manifest['fingerprint'][:12]}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,176 @@
+"""The environment: where an agent is follows from where it clicked, never from what it wrote.
+
+Three layers: ``Navigation`` is the state of one episode (fast, no text, no pixels); ``NavigationEpisode`` asks and
+reads in text and records every turn, for evaluation and rollouts; ``GELabEnv`` is the same as a Gymnasium environment.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from ..episode import Request
+from . import prompts
+from .actions import COMPLETE_ANSWER, Click, Complete, ParseFailure, format_click, parse
+from .graph import PageGraph
+from .tasks import Task
+from .world import World
+
+MAX_STEPS = 12  # the paper's "e.g. 12" rounds (3.2.2)
+
+HIT, MISS, COMPLETE, UNREADABLE = "hit", "miss", "complete", "unreadable"
+
+
+class Navigation:
+    """The state of one episode on ``graph``: the page, the steps so far, and how it ended.
+
+    ``page`` is where the agent is. ``events`` has one (outcome, element name or None, page) per answer; outcome is
+    HIT, MISS, COMPLETE or UNREADABLE. ``arrived`` says that the goal page was opened within ``max_steps`` answers. An
+    episode ends on arrival, on ``complete`` elsewhere, or after ``max_steps``; with ``ask_complete`` it asks once more
+    at the goal, and ``declared`` says that this answer was ``complete``.
+    """
+
+    __slots__ = ("_hits", "goal", "page", "max_steps", "ask_complete", "events", "steps", "arrived", "declared", "done")
+
+    def __init__(self, graph: PageGraph, task: Task, max_steps: int = MAX_STEPS, ask_complete: bool = True):
+        self._hits = graph.click_table
+        self.goal, self.page, self.max_steps, self.ask_complete = task.goal, task.start, max_steps, ask_complete
+        self.events: list[tuple[str, str | None, str]] = []
+        self.steps = 0
+        self.arrived = self.declared = self.done = False
+
+    def act(self, action: Click | Complete | ParseFailure) -> str:
+        """Take one action; returns its outcome. Raises RuntimeError after the end."""
+        if self.done:
+            raise RuntimeError("the episode is over; start another")
+        if self.arrived:  # the one question after arrival; no step
+            return self._declare(action)
+        self.steps += 1
+        page = self.page
+        outcome, name = MISS, None
+        if type(action) is Click:
+            x, y = action.x, action.y
+            for x1, y1, x2, y2, element, target in self._hits[page]:
+                if x1 <= x <= x2 and y1 <= y <= y2:
+                    outcome, name = HIT, element
+                    if target:
+                        self.page = target
+                    break
+        else:
+            outcome = COMPLETE if type(action) is Complete else UNREADABLE
+        self.events.append((outcome, name, page))
+        if self.page == self.goal:
+            self.arrived, self.done = True, not self.ask_complete
+        elif outcome is COMPLETE or self.steps >= self.max_steps:
+            self.done = True
+        return outcome
+
+    def _declare(self, action: Click | Complete | ParseFailure) -> str:
+        self.done = True
+        self.declared = type(action) is Complete
+        outcome = {Click: MISS, Complete: COMPLETE}.get(type(action), UNREADABLE)
+        self.events.append((outcome, None, self.page))
+        return outcome
+
+    def history(self) -> list[str]:
+        """What happened so far, as the prompt tells it."""
+        return [_entry(*event) for event in self.events]
+
+
+def _entry(outcome: str, name: str | None, page: str) -> str:
+    if outcome == HIT:
+        return prompts.clicked(name, page)
+    return prompts.missed(page) if outcome == MISS else prompts.no_action(page)
+
+
+class NavigationEpisode:
+    """An episode in text: ``request()`` asks, ``answer(text)`` reads and acts; ``turns`` keeps every exchange."""
+
+    def __init__(self, world: World, task: Task, key: str, max_steps: int = MAX_STEPS, ask_complete: bool = True):
+        self.world, self.task, self.key = world, task, key
+        self.state = Navigation(world.graph, task, max_steps, ask_complete)
+        self.turns: list[dict] = []
+
+    @property
+    def done(self) -> bool:
+        return self.state.done
+
+    def request(self) -> Request:
+        state = self.state
+        return Request(
+            system=prompts.SYSTEM,
+            prompt=prompts.navigation(self.task.start, self.task.goal, state.history()),
+            image=self.world.picture(state.page),
+            key=f"{self.key}/{len(self.turns)}",
+            gold=self._gold,
+        )
+
+    def answer(self, text: str) -> None:
+        page, answer = self.state.page, parse(text)
+        outcome = self.state.act(answer.action)
+        turn = {"page": page, "answer": text, "outcome": outcome, "element": self.state.events[-1][1]}
+        if isinstance(answer.action, Click):
+            turn["point"] = [answer.action.x, answer.action.y]
+        if isinstance(answer.action, ParseFailure):
+            turn["failure"] = answer.action.reason
+        self.turns.append(turn)
+
+    def _gold(self) -> str:
+        graph, page = self.world.graph, self.state.page
+        if page == self.task.goal:
+            return COMPLETE_ANSWER
+        element = graph.next_element(page, self.task.goal)
+        x1, y1, x2, y2, *_ = next(h for h in graph.click_table[page] if h[4] == element.name)
+        return format_click(element.name, page, (x1 + x2) // 2, (y1 + y2) // 2)
+
+
+class GELabEnv(gymnasium.Env):
+    """GE-Lab for Gymnasium.
+
+    Action: the model's raw answer (Text). Observation: ``image`` (height, width, 3) uint8 and ``prompt`` (Text).
+    Reward: 1.0 on the step that opens the goal page, else 0.0. ``terminated`` on arrival or a premature ``complete``,
+    ``truncated`` at ``max_steps``. ``info``: page, outcome, distance (clicks left). ``reset(options={"task": i})``
+    picks a task; else one is drawn.
+    """
+
+    metadata = {"render_modes": ["rgb_array"]}
+    render_mode = "rgb_array"
+
+    def __init__(self, world: World, tasks: Sequence[Task], max_steps: int = MAX_STEPS):
+        self.world, self.tasks, self.max_steps = world, list(tasks), max_steps
+        height, width = world.page_size.height, world.page_size.width
+        printable = frozenset(map(chr, range(9, 0x3000)))
+        self.observation_space = gymnasium.spaces.Dict(
+            {
+                "image": gymnasium.spaces.Box(0, 255, (height, width, 3), np.uint8),
+                "prompt": gymnasium.spaces.Text(4096, min_length=0, charset=printable),
+            }
+        )
+        self.action_space = gymnasium.spaces.Text(2048, min_length=0, charset=printable)
+        self.task, self.state = self.tasks[0], None
+
+    def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[dict, dict]:
+        super().reset(seed=seed)
+        index = (options or {}).get("task")
+        self.task = self.tasks[int(self.np_random.integers(len(self.tasks))) if index is None else index]
+        self.state = Navigation(self.world.graph, self.task, self.max_steps, ask_complete=False)
+        return self._observation(), self._info(None)
+
+    def step(self, action: str) -> tuple[dict, float, bool, bool, dict]:
+        state = self.state
+        outcome = state.act(parse(action).action)
+        terminated = state.arrived or outcome is COMPLETE
+        truncated = state.done and not terminated
+        return self._observation(), float(state.arrived), terminated, truncated, self._info(outcome)
+
+    def render(self) -> np.ndarray:
+        return self.world.screenshot(self.state.page)
+
+    def _observation(self) -> dict[str, Any]:
+        prompt = prompts.navigation(self.task.start, self.task.goal, self.state.history())
+        return {"image": self.world.screenshot(self.state.page).copy(), "prompt": prompt}
+
+    def _info(self, outcome: str | None) -> dict[str, Any]:
+        distance = self.world.graph.distances_to(self.task.goal)[self.state.page]
+        return {"page": self.state.page, "outcome": outcome, "distance": distance}

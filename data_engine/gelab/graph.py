@@ -1,0 +1,159 @@
+"""Pages, the elements on them, and where a click on an element leads. Pure: no pixels, no files, no text for models.
+
+A world is a tree of pages plus two ways up: ``back`` (to the parent, from depth 1) and ``home`` (to page_0, from
+depth 2), as GE-Lab has them.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from ..geometry import Box, Size, clickable
+
+ROOT = "page_0"
+BACK, HOME = "back", "home"
+
+
+class WorldError(ValueError):
+    """A world that is broken or cannot be made; one line: what, where, the mend."""
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    """Something to click: its name, its box in canvas pixels, and the page that a click opens (None: nothing)."""
+
+    name: str
+    box: Box
+    target: str | None
+
+    @property
+    def system(self) -> bool:
+        return self.name in (BACK, HOME)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One screen. ``elements`` stand in the authors' order: icons, back, home."""
+
+    id: str
+    depth: int
+    elements: tuple[Element, ...]
+
+    def element(self, name: str) -> Element:
+        return next(e for e in self.elements if e.name == name)
+
+    def element_at(self, x: float, y: float) -> Element | None:
+        """The element whose box holds the canvas point (edges belong to the box), or None."""
+        return next((e for e in self.elements if e.box.contains(x, y)), None)
+
+
+@dataclass(frozen=True)
+class PageGraph:
+    """All pages by id in breadth-first order, on a canvas of ``canvas`` pixels."""
+
+    pages: dict[str, Page]
+    canvas: Size
+    _distances: dict[str, dict[str, int]] = field(default_factory=dict, repr=False, compare=False)
+
+    @cached_property
+    def places(self) -> dict[str, list[tuple[str, Element]]]:
+        """Element name -> where it stands, [(page id, element), ...]; names in the order in which they first occur."""
+        places: dict[str, list[tuple[str, Element]]] = {}
+        for page in self.pages.values():
+            for element in page.elements:
+                places.setdefault(element.name, []).append((page.id, element))
+        return places
+
+    @cached_property
+    def edges(self) -> list[tuple[str, Element]]:
+        """(source page id, element) of every click that leads somewhere."""
+        return [(page.id, e) for page in self.pages.values() for e in page.elements if e.target]
+
+    @cached_property
+    def parents(self) -> dict[str, str]:
+        """Page id -> the page whose icon leads to it."""
+        return {e.target: source for source, e in self.edges if not e.system}
+
+    @cached_property
+    def _sources(self) -> dict[str, list[str]]:
+        sources: dict[str, list[str]] = {page: [] for page in self.pages}
+        for source, element in self.edges:
+            sources[element.target].append(source)
+        return sources
+
+    @cached_property
+    def click_table(self) -> dict[str, tuple[tuple[int, int, int, int, str, str | None], ...]]:
+        """Page id -> (x1, y1, x2, y2, element name, target) of each element, in whole 0..1000 units (``clickable``)."""
+        return {
+            page.id: tuple((*clickable(e.box, self.canvas), e.name, e.target) for e in page.elements)
+            for page in self.pages.values()
+        }
+
+    def subtree(self, root: str) -> list[str]:
+        """page_0 and every page at or below ``root``, in breadth-first order."""
+        if root not in self.pages:
+            raise WorldError(f"no page {root!r} in this world; it has {ROOT} .. page_{len(self.pages) - 1}")
+        below = {root}
+        for page in self.pages:  # breadth-first ids: a parent always stands before its children
+            if self.parents.get(page) in below:
+                below.add(page)
+        return [page for page in self.pages if page == ROOT or page in below]
+
+    def distances_to(self, goal: str) -> dict[str, int]:
+        """Page id -> number of clicks to ``goal`` on a shortest path; pages that cannot reach it are absent."""
+        if goal not in self._distances:
+            distances, queue = {goal: 0}, deque([goal])
+            while queue:
+                page = queue.popleft()
+                for source in self._sources[page]:
+                    if source not in distances:
+                        distances[source] = distances[page] + 1
+                        queue.append(source)
+            self._distances[goal] = distances
+        return self._distances[goal]
+
+    def next_element(self, page: str, goal: str) -> Element:
+        """The gold click on ``page``: the first element in page order (icons, back, home) that shortens the way.
+
+        This is the tie rule: where ``back`` several times and ``home`` are equally short, ``back`` is gold.
+        """
+        distances = self.distances_to(goal)
+        return next(e for e in self.pages[page].elements if e.target and distances[e.target] < distances[page])
+
+    def shortest_path(self, source: str, goal: str) -> list[tuple[str, Element]]:
+        """[(page, element to click there), ...] from ``source`` until ``goal`` is reached."""
+        path = []
+        while source != goal:
+            element = self.next_element(source, goal)
+            path.append((source, element))
+            source = element.target
+        return path
+
+
+def check(graph: PageGraph, where: str) -> PageGraph:
+    """Raise WorldError at the first fault that would make rows or tasks wrong; else return the graph."""
+    for fault in _faults(graph):
+        raise WorldError(f"{where}: {fault}")
+    return graph
+
+
+def _faults(graph: PageGraph) -> Iterable[str]:
+    if ROOT not in graph.pages:
+        yield f"has no {ROOT}; ids must be page_0, page_1, ... breadth-first"
+        return
+    for page in graph.pages.values():
+        for i, element in enumerate(page.elements):
+            if not element.box.inside(graph.canvas):
+                yield f"{page.id}: box {tuple(element.box)} of {element.name!r} leaves the {graph.canvas} canvas"
+            if element.target is not None and element.target not in graph.pages:
+                yield f"{page.id}: {element.name!r} leads to {element.target!r}, which does not exist"
+            for other in page.elements[:i]:
+                if element.box.overlaps(other.box):
+                    yield f"{page.id}: {element.name!r} overlaps {other.name!r}"
+    lost = sorted(set(graph.pages) - set(graph.distances_to(ROOT)))
+    if lost:
+        yield f"{lost[0]} cannot reach {ROOT}; every page needs a way back"
+    unreached = [page for page in graph.pages if page != ROOT and page not in graph.parents]
+    if unreached:
+        yield f"no icon leads to {unreached[0]}; every page but {ROOT} needs one"

@@ -1,0 +1,156 @@
+"""Write the rows of every stage: ``python -m data_engine.gelab.write WORLD OUT [--scope union|separate] ...``
+
+    sft.jsonl        path rows of the SFT subtrees, edges of all subtrees, icon rows
+    st_rl.jsonl      path rows of the ST-RL subtree, gold in `solution`
+    mt_rl.jsonl      tasks of the MT-RL subtree, one row each
+    eval_id.jsonl    path rows of each SFT subtree          tasks_id.jsonl    their tasks
+    eval_ood.jsonl   path rows of the test subtree          tasks_ood.jsonl   its tasks
+    world/           a copy of the world, so that the folder stands alone; image paths point into it
+    manifest.json    arguments, world fingerprint, prompt hash, page size, MAX_PIXELS, counts, hashes
+"""
+
+import argparse
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from ..dataset import DataError, is_made, new_folder, read_manifest, write_manifest, write_rows
+from . import prompts
+from .graph import PageGraph, WorldError
+from .rows import RowMaker, episode_row, task_row, without_answer
+from .tasks import Task, all_tasks, subtree_pages
+from .world import World
+
+KIND = "gelab-rows"
+EDGE_COPIES = {"union": 6, "separate": 2}  # 685 x 6 = 4,110 closes the paper's 60,864; the public fork repeats twice
+
+
+@dataclass(frozen=True)
+class Options:
+    """What decides the rows, next to the world. Subtrees are named by their root page (paper: 2 : 2 : 1)."""
+
+    seed: int = 0
+    scope: str = "union"
+    clicks: str = "uniform"
+    sft_subtrees: tuple[int, ...] = (1, 2)
+    st_rl_subtree: int = 3
+    mt_rl_subtree: int = 4
+    test_subtree: int = 5
+
+
+def write(world_folder: Path, out: Path, options: Options = Options()) -> dict:
+    """Write the rows folder ``out`` and return its manifest; does nothing if it is there already.
+
+    Raises DataError or WorldError in one line.
+    """
+    world = World(world_folder)
+    _check_page_size(world)
+    arguments = asdict(options) | {"sft_subtrees": list(options.sft_subtrees), "world": world.fingerprint}
+    if not is_made(out, KIND, arguments):
+        with new_folder(out) as folder:
+            shutil.copytree(world.folder, folder / "world")
+            counts, merged = _write_files(folder, world.graph, options)
+            write_manifest(
+                folder,
+                KIND,
+                arguments,
+                fingerprint=world.fingerprint,
+                prompt_sha256=prompts.sha256(),
+                page_size=world.page_size,
+                max_pixels=world.page_size.width * world.page_size.height,
+                rows=counts,
+                merged=merged,
+            )
+    return read_manifest(out, KIND)
+
+
+def _check_page_size(world: World) -> None:
+    """Pages must pass the model's resize untouched: sides in whole merged patches of 28 (Qwen2.5-VL) or 32 (Qwen3-VL)."""
+    if not any(all(side % unit == 0 for side in world.page_size) for unit in (28, 32)):
+        raise WorldError(f"page size {world.page_size}: sides must be multiples of 28 or of 32; build with 448x448")
+
+
+def _write_files(folder: Path, graph: PageGraph, options: Options) -> tuple[dict[str, int], dict[str, int]]:
+    counts, merged = {}, {}
+    for name, steps in _step_files(graph, options).items():
+        maker = RowMaker(graph, "world", options.clicks, options.seed, name)
+        rows = steps(maker)
+        counts[name] = write_rows(folder / name, map(without_answer, rows) if name == "st_rl.jsonl" else rows)
+        merged[name] = maker.merged
+    mt_rl = _tasks_of_each(graph, (options.mt_rl_subtree,))
+    counts["mt_rl.jsonl"] = write_rows(
+        folder / "mt_rl.jsonl", (episode_row(i, task, graph, "world") for i, task in enumerate(mt_rl))
+    )
+    for name, subtrees in ("tasks_id.jsonl", options.sft_subtrees), ("tasks_ood.jsonl", (options.test_subtree,)):
+        tasks = _tasks_of_each(graph, subtrees)
+        counts[name] = write_rows(folder / name, (task_row(i, task) for i, task in enumerate(tasks)))
+    return counts, merged
+
+
+def _step_files(graph: PageGraph, options: Options) -> dict[str, Callable[[RowMaker], Iterator[dict]]]:
+    """File name -> its rows, given the maker of that file."""
+
+    def paths(tasks: list[Task]) -> Callable[[RowMaker], Iterator[dict]]:
+        return lambda maker: (row for task in tasks for row in maker.path(task))
+
+    def sft(maker: RowMaker) -> Iterator[dict]:
+        yield from paths(_sft_tasks(graph, options))(maker)
+        for _ in range(EDGE_COPIES[options.scope]):
+            for page, element in graph.edges:
+                yield from maker.edge(page, element)
+        for name in graph.places:
+            yield from maker.icon(name)
+
+    return {
+        "sft.jsonl": sft,
+        "st_rl.jsonl": paths(_tasks_of_each(graph, (options.st_rl_subtree,))),
+        "eval_id.jsonl": paths(_tasks_of_each(graph, options.sft_subtrees)),
+        "eval_ood.jsonl": paths(_tasks_of_each(graph, (options.test_subtree,))),
+    }
+
+
+def _sft_tasks(graph: PageGraph, options: Options) -> list[Task]:
+    """All ordered pairs of the union of the SFT subtrees (the paper's count), or of each of them (the fork's)."""
+    if options.scope == "separate":
+        return _tasks_of_each(graph, options.sft_subtrees)
+    pages = {page for root in options.sft_subtrees for page in subtree_pages(graph, root)}
+    return all_tasks(graph, [page for page in graph.pages if page in pages])
+
+
+def _tasks_of_each(graph: PageGraph, subtrees: tuple[int, ...]) -> list[Task]:
+    return [task for root in subtrees for task in all_tasks(graph, subtree_pages(graph, root))]
+
+
+def parser() -> argparse.ArgumentParser:
+    default = Options()
+    parser = argparse.ArgumentParser(prog="python -m data_engine.gelab.write", description=__doc__.split(":")[0])
+    parser.add_argument("world", type=Path, metavar="WORLD", help="folder written by data_engine.gelab.build")
+    parser.add_argument("out", type=Path, metavar="OUT", help="folder to write")
+    parser.add_argument("--seed", type=int, default=default.seed)
+    parser.add_argument("--scope", choices=tuple(EDGE_COPIES), default=default.scope, help="pages SFT tasks join")
+    parser.add_argument("--clicks", choices=("uniform", "center"), default=default.clicks, help="gold points in a box")
+    parser.add_argument("--sft-subtrees", type=int, nargs="+", default=list(default.sft_subtrees), metavar="N")
+    parser.add_argument("--st-rl-subtree", type=int, default=default.st_rl_subtree, metavar="N")
+    parser.add_argument("--mt-rl-subtree", type=int, default=default.mt_rl_subtree, metavar="N")
+    parser.add_argument("--test-subtree", type=int, default=default.test_subtree, metavar="N")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    given = vars(parser().parse_args(argv))
+    world, out = given.pop("world"), given.pop("out")
+    try:
+        manifest = write(world, out, Options(**given | {"sft_subtrees": tuple(given["sft_subtrees"])}))
+    except (DataError, WorldError) as error:
+        print(f"write: {error}", file=sys.stderr)
+        return 2
+    for name, count in manifest["rows"].items():
+        left_out = manifest["merged"].get(name, 0)
+        print(f"{name:16} {count:7,} rows" + (f"  ({left_out:,} equal rows merged)" if left_out else ""))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
