@@ -75,7 +75,9 @@ def _sources(graph: PageGraph, icon_set: IconSet, imported: bool) -> dict[str, s
     if not imported or icon_set.folder:
         missing = [name for name in names if name not in known]
         if missing:
-            raise WorldError(f"--icons: no picture named {missing[0]!r} ({len(missing)} missing); add it or omit --icons")
+            raise WorldError(
+                f"--icons: no picture named {missing[0]!r} ({len(missing)} missing); add it or omit --icons"
+            )
         return {name: known[name] for name in names}
     if len(names) > len(known):
         raise WorldError(f"--from-structure: {len(names)} names, only {len(known)} built-in pictures; pass --icons DIR")

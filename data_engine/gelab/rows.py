@@ -87,9 +87,7 @@ class RowMaker:
             yield from self._row(question, page, name, "caption", 0, "icon")
             yield from self._click(prompts.grounding(name), page, element, "grounding", 0, "icon")
 
-    def _click(
-        self, prompt: str, page: str, element: Element, task: str, path: int, source: str
-    ) -> Iterator[dict]:
+    def _click(self, prompt: str, page: str, element: Element, task: str, path: int, source: str) -> Iterator[dict]:
         answer = format_click(element.name, page, *self.clicks.point(element, self.graph))
         while self.mode == "uniform" and self._key(prompt, page, answer) in self.seen:
             answer = format_click(element.name, page, *self.clicks.point(element, self.graph))

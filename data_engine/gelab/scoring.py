@@ -6,8 +6,9 @@ and icon right and the click inside the box of the right element.
 
 from dataclasses import dataclass
 
-from ..geometry import Box, Size, clickable
+from ..geometry import THOUSAND, Box, Size, clickable
 from .actions import Answer, Click, Complete, parse
+from .layout import CANVAS
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +32,24 @@ class Parts:
 
 
 def gold_of(row: dict) -> Gold:
-    """The gold of a navigation or grounding row. Raises ValueError naming the row if it is broken: never a low score."""
-    answer = parse(row["solution"] if "solution" in row else row["messages"][-1]["content"])
+    """The gold of a navigation or grounding row, ours or the authors'. Raises ValueError naming a broken row."""
+    text = row["solution"] if "solution" in row else row["messages"][-1]["content"]
+    answer = parse(text)
     if isinstance(answer.action, Complete):
-        return Gold(answer, None, Size(*row["canvas"]))
-    if not isinstance(answer.action, Click) or not row.get("bbox"):
-        raise ValueError(f"row {row.get('idx')}: gold is neither complete nor a click with a bbox; write the rows again")
-    return Gold(answer, Box(*row["bbox"]), Size(*row["canvas"]))
+        return Gold(answer, None, CANVAS)
+    box, canvas = _box(row)
+    if not isinstance(answer.action, Click) or box is None:
+        raise ValueError(f"row {row.get('idx')}: gold is neither complete nor a click with a box; write the rows again")
+    return Gold(answer, box, canvas)
+
+
+def _box(row: dict) -> tuple[Box | None, Size]:
+    """Ours: ``bbox`` in pixels of ``canvas``. The authors': ``bbox_norm``, compared on 0..1000 as they do."""
+    if row.get("bbox") and row.get("canvas"):
+        return Box(*row["bbox"]), Size(*row["canvas"])
+    if row.get("bbox_norm"):
+        return Box(*row["bbox_norm"]), Size(THOUSAND, THOUSAND)
+    return (Box(*row["bbox"]), CANVAS) if row.get("bbox") else (None, CANVAS)
 
 
 def score(answer: Answer, gold: Gold) -> Parts:

@@ -22,9 +22,7 @@ class Task:
 
 def all_tasks(graph: PageGraph, pages: Sequence[str]) -> list[Task]:
     """Every ordered pair of two of ``pages``, starts outermost, in the order given."""
-    return [
-        Task(start, goal, graph.distances_to(goal)[start]) for start in pages for goal in pages if start != goal
-    ]
+    return [Task(start, goal, graph.distances_to(goal)[start]) for start in pages for goal in pages if start != goal]
 
 
 def subtree_pages(graph: PageGraph, root: int) -> list[str]:

@@ -1,12 +1,12 @@
 """Write the rows of every stage: ``python -m data_engine.gelab.write WORLD OUT [--scope union|separate] ...``
 
-    sft.jsonl        path rows of the SFT subtrees, edges of all subtrees, icon rows
-    st_rl.jsonl      path rows of the ST-RL subtree, gold in `solution`
-    mt_rl.jsonl      tasks of the MT-RL subtree, one row each
-    eval_id.jsonl    path rows of each SFT subtree          tasks_id.jsonl    their tasks
-    eval_ood.jsonl   path rows of the test subtree          tasks_ood.jsonl   its tasks
-    world/           a copy of the world, so that the folder stands alone; image paths point into it
-    manifest.json    arguments, world fingerprint, prompt hash, page size, MAX_PIXELS, counts, hashes
+sft.jsonl        path rows of the SFT subtrees, edges of all subtrees, icon rows
+st_rl.jsonl      path rows of the ST-RL subtree, gold in `solution`
+mt_rl.jsonl      tasks of the MT-RL subtree, one row each
+eval_id.jsonl    path rows of each SFT subtree          tasks_id.jsonl    their tasks
+eval_ood.jsonl   path rows of the test subtree          tasks_ood.jsonl   its tasks
+world/           a copy of the world, so that the folder stands alone; image paths point into it
+manifest.json    arguments, world fingerprint, prompt hash, page size, MAX_PIXELS, counts, hashes
 """
 
 import argparse

@@ -1,0 +1,158 @@
+"""Scores of many answers: static (teacher-forced rows) and interactive (episodes). Fractions 0..1, None for no rows.
+
+Static columns of the paper, decoded from its numbers (they add up for all models of its Table 1):
+
+    overall_paper   every row of the subtree                                          12,439
+    edge_paper      rows with `History: Null` and the `complete` of length-1 tasks     2,299 = 2,162 + 137
+    path_paper      the clicks after the first                                         8,115
+    (the `complete` rows of longer tasks, 2,025, count in neither edge nor path)
+
+and the plain ones beside them: first_click, middle_click, complete, step_all, task_all (every step of a task right).
+Interactive: pass_at_1 is the mean over sampled attempts, pass_at_k any of the k; success is arrival.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+
+from ..geometry import in_range
+from .actions import Click, Complete, ParseFailure, parse
+from .scoring import gold_of, score, score_caption
+
+NULL_HISTORY = "History: Null"
+
+
+def _mean(values: Iterable[float]) -> float | None:
+    values = list(values)
+    return sum(values) / len(values) if values else None
+
+
+def score_prediction(row: dict) -> dict:
+    """Score one row that holds a ``prediction``: its kind, whether it is right, and why it could not be read.
+
+    Raises ValueError naming the row if it has no prediction or a broken gold.
+    """
+    if not isinstance(row.get("prediction"), str):
+        raise ValueError(f"row {row.get('idx')}: no text under 'prediction'; run the evaluation to the end")
+    if row.get("task") in ("caption", "icon_captioning"):
+        return {"kind": "caption", "right": score_caption(row["prediction"], row["messages"][-1]["content"])}
+    gold, answer = gold_of(row), parse(row["prediction"])
+    parts = score(answer, gold)
+    return {
+        "kind": _kind(row, isinstance(gold.answer.action, Complete)),
+        "right": parts.step,
+        "parts": parts,
+        "failure": answer.action.reason if isinstance(answer.action, ParseFailure) else None,
+        "out_of_range": isinstance(answer.action, Click) and not in_range(answer.action.x, answer.action.y),
+    }
+
+
+def _kind(row: dict, complete: bool) -> str:
+    if row.get("task") in ("grounding", "icon_grounding"):
+        return "grounding"
+    if complete:
+        return "complete"
+    question = row["messages"][0]["content"] if "messages" in row else row["problem"]
+    return "first_click" if NULL_HISTORY in question else "middle_click"
+
+
+def static_metrics(rows: Sequence[dict]) -> dict:
+    """Metrics of rows that hold a ``prediction``."""
+    scored = [(row, score_prediction(row)) for row in rows]
+    steps = [(row, s) for row, s in scored if s["kind"] in ("first_click", "middle_click", "complete")]
+
+    def rate(keep) -> float | None:
+        return _mean(s["right"] for row, s in scored if keep(row, s))
+
+    def kind(name: str) -> float | None:
+        return rate(lambda row, s: s["kind"] == name)
+
+    return {
+        "rows": len(rows),
+        "overall_paper": _mean(s["right"] for _, s in steps),
+        "edge_paper": rate(lambda row, s: s["kind"] == "first_click" or (s["kind"] == "complete" and row["path"] == 1)),
+        "path_paper": kind("middle_click"),
+        "first_click": kind("first_click"),
+        "middle_click": kind("middle_click"),
+        "complete": kind("complete"),
+        "step_all": _mean(s["right"] for _, s in steps),
+        "grounding": kind("grounding"),
+        "caption": kind("caption"),
+        **_tasks(steps),
+        "parts": {name: _mean(getattr(s["parts"], name) for _, s in steps) for name in _PARTS},
+        "rows_by_kind": dict(sorted(Counter(s["kind"] for _, s in scored).items())),
+        "parse_failures": _count(s.get("failure") for _, s in scored),
+        "out_of_range": sum(s.get("out_of_range", False) for _, s in scored),
+    }
+
+
+_PARTS = ("type", "coord", "intent", "format")
+
+
+def _count(values: Iterable[str | None]) -> dict[str, int]:
+    return dict(sorted(Counter(value for value in values if value).items()))
+
+
+def _tasks(steps: list[tuple[dict, dict]]) -> dict:
+    """Task accuracy, over and by path length. A task counts if all its length + 1 rows are there, each once."""
+    rights: dict[tuple[str, int], list[int]] = defaultdict(list)
+    for row, s in steps:
+        if "path" in row and not str(row.get("source", "")).endswith("_edge"):
+            rights[row["task"], row["path"]].append(s["right"])
+    whole = {task: r for task, r in rights.items() if len(r) == task[1] + 1}
+    by_length = {
+        str(n): {
+            "tasks": sum(length == n for _, length in whole),
+            "task": _mean(all(r) for (_, length), r in whole.items() if length == n),
+            "step": _mean(right for (_, length), r in rights.items() if length == n for right in r),
+        }
+        for n in sorted({length for _, length in rights})
+    }
+    return {
+        "tasks": len(whole),
+        "tasks_incomplete": len(rights) - len(whole),
+        "task_all": _mean(all(r) for r in whole.values()),
+        "by_length": by_length,
+    }
+
+
+def interactive_metrics(trajectories: Sequence[dict]) -> dict:
+    """Metrics of trajectories: dicts with task, path, attempt (0 is greedy, 1..k are sampled), arrived, declared, turns."""
+    sampled = [t for t in trajectories if t["attempt"] > 0]
+    greedy = [t for t in trajectories if t["attempt"] == 0]
+    lengths = sorted({t["path"] for t in trajectories})
+
+    def of_length(some: list[dict], n: int) -> list[dict]:
+        return [t for t in some if t["path"] == n]
+
+    turns = [turn for t in trajectories for turn in t["turns"]]
+    return {
+        "tasks": len({t["task"] for t in trajectories}),
+        "k": len({t["attempt"] for t in sampled}),
+        **_passes(sampled),
+        "greedy": _mean(t["arrived"] for t in greedy),
+        "greedy_declared": _mean(t["declared"] for t in greedy),
+        "by_length": {
+            str(n): {
+                "tasks": len({t["task"] for t in of_length(trajectories, n)}),
+                **_passes(of_length(sampled, n)),
+                "greedy": _mean(t["arrived"] for t in of_length(greedy, n)),
+            }
+            for n in lengths
+        },
+        "outcomes": _count(turn["outcome"] for turn in turns),
+        "parse_failures": _count(turn.get("failure") for turn in turns),
+        "out_of_range": sum("point" in turn and not in_range(*turn["point"]) for turn in turns),
+        "premature_complete": sum(t["ended"] == "premature complete" for t in trajectories),
+    }
+
+
+def _passes(sampled: list[dict]) -> dict:
+    """Pass@1 = mean over attempts; Pass@k = any of a task's attempts; ``declared`` = arrived and said so there."""
+    by_task: dict[str, list[bool]] = defaultdict(list)
+    for t in sampled:
+        by_task[t["task"]].append(t["arrived"])
+    return {
+        "pass_at_1": _mean(t["arrived"] for t in sampled),
+        "pass_at_k": _mean(any(arrived) for arrived in by_task.values()),
+        "declared": _mean(t["declared"] for t in sampled),
+    }

@@ -1,0 +1,98 @@
+"""What the evaluation scripts share: their flags, the check that data fits the code, and where a number came from."""
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from data_engine.dataset import DataError, read_manifest, verified_path, write_json
+from data_engine.gelab import prompts
+from data_engine.gelab.graph import WorldError
+from data_engine.gelab.write import KIND
+from engines import ENGINES
+
+REPO = Path(__file__).resolve().parents[1]
+
+
+def engine_flags(parser: argparse.ArgumentParser) -> None:
+    """The flags of every script that asks a model."""
+    parser.add_argument("--engine", required=True, choices=ENGINES)
+    parser.add_argument("--model", help="checkpoint folder or hub name; for replay: a results file")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the run; a started run is continued")
+    parser.add_argument(
+        "--train-rows", type=Path, help="rows the blind engine reads; default: sft.jsonl beside the data"
+    )
+    parser.add_argument("--template", help="ms-swift template; default: ours for the model's family")
+    parser.add_argument("--max-new-tokens", type=int, default=256)
+    parser.add_argument("--batch-size", type=int, default=16, help="requests that a model answers together")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--limit", type=int, help="only the first N rows or tasks")
+    parser.add_argument("--json", action="store_true", help="print the metrics as JSON")
+
+
+def checked_manifest(data: Path) -> dict:
+    """The manifest beside a data file, once file and prompt builder are proven to fit. Raises DataError."""
+    verified_path(data.parent, data.name)
+    manifest = read_manifest(data.parent, KIND)
+    if manifest["prompt_sha256"] != prompts.sha256():
+        raise DataError(f"{data}: its prompts come from another version of the prompt builder; write the rows again")
+    return manifest
+
+
+def identity(model: str | None) -> dict | None:
+    """What tells two models under one path apart: its files, sizes and times."""
+    if model is None or not Path(model).exists():
+        return {"name": model} if model else None
+    files = [Path(model)] if Path(model).is_file() else sorted(Path(model).glob("*.safetensors"))
+    return {"name": model, "files": [[f.name, f.stat().st_size, f.stat().st_mtime_ns] for f in files]}
+
+
+def provenance() -> dict:
+    """Commit (``+`` if the tree has changes) and command of this run."""
+    commit = _git("rev-parse", "HEAD")
+    dirty = "+" if commit and _git("status", "--porcelain", "--untracked-files=no") else ""
+    return {"commit": (commit or "unknown") + dirty, "command": " ".join(["python", *sys.argv])}
+
+
+def _git(*args: str) -> str:
+    done = subprocess.run(["git", "-C", str(REPO), *args], capture_output=True, text=True, check=False)
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def finish(out: Path | None, metrics: dict, run: dict, as_json: bool) -> None:
+    """Write metrics.json and show the metrics."""
+    result = {"metrics": metrics, "run": run, **provenance()}
+    if out:
+        write_json(out, result)
+    print(json.dumps(result, indent=2) if as_json else table(metrics))
+
+
+def table(metrics: dict) -> str:
+    """Metrics as lines of text: fractions in percent, counts as they are."""
+    lines = []
+    for name, value in metrics.items():
+        if name == "by_length":
+            lines += [
+                f"  length {n}: " + "  ".join(f"{k} {show(v)}" for k, v in row.items()) for n, row in value.items()
+            ]
+        else:
+            lines.append(f"{name:18} {show(value)}")
+    return "\n".join(lines)
+
+
+def show(value: object) -> str:
+    if isinstance(value, dict):
+        return "  ".join(f"{k} {show(v)}" for k, v in value.items()) or "none"
+    return "n/a" if value is None else f"{100 * value:.2f} %" if isinstance(value, float) else str(value)
+
+
+def run_main(name: str, main: Callable[[], None]) -> int:
+    """Call a script's main; wrong use is one line and exit code 2."""
+    try:
+        main()
+    except (DataError, WorldError, ValueError) as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return 2
+    return 0

@@ -1,0 +1,187 @@
+"""The one door to a model: an engine answers requests in text. ``make_engine(name, ...)`` gives one by name.
+
+transformers   a checkpoint through ms-swift's own engine, so template, pixels and special tokens are training's
+oracle         the right answer                    random   a click anywhere, naming nothing
+blind          text only: never opens the screenshot; answers what the training rows answer to the nearest prompt
+replay         the answers of an earlier run, by key
+"""
+
+import os
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from data_engine.dataset import DataError, read_json, read_rows
+from data_engine.episode import Request
+from data_engine.gelab.actions import format_click
+from data_engine.geometry import THOUSAND
+from data_engine.seeds import rng
+
+ENGINES = ("transformers", "oracle", "random", "blind", "replay")
+TEMPLATES = {"qwen2_5_vl": "gelab_qwen2_5_vl", "qwen3_vl": "gelab_qwen3_vl"}  # config.json's model_type -> ours
+
+
+class Engine(Protocol):
+    """Answers a batch of requests; ``temperature`` 0 is greedy, otherwise ``seed`` decides the samples."""
+
+    def answer(self, requests: Sequence[Request], temperature: float, seed: int) -> list[str]: ...
+
+
+def make_engine(
+    name: str,
+    *,
+    model: str | None = None,
+    train_rows: Path | None = None,
+    max_pixels: int | None = None,
+    template: str | None = None,
+    max_new_tokens: int = 256,
+    batch_size: int = 16,
+) -> Engine:
+    """An engine by name. Raises DataError in one line: unknown name, missing model, wrong MAX_PIXELS."""
+    if name not in ENGINES:
+        raise DataError(f"--engine {name}: unknown; known are {', '.join(ENGINES)}")
+    if name in ("transformers", "replay") and not model:
+        raise DataError(
+            f"--engine {name}: needs --model ({'a checkpoint' if name == 'transformers' else 'a results file'})"
+        )
+    if name == "transformers":
+        return Transformers(model, max_pixels, template, max_new_tokens, batch_size)
+    if name == "replay":
+        return Replay(Path(model))
+    if name == "blind":
+        return Blind(train_rows)
+    return Oracle() if name == "oracle" else Random()
+
+
+class Oracle:
+    """Always right; shows that rows, environment and scores agree."""
+
+    def answer(self, requests: Sequence[Request], temperature: float, seed: int) -> list[str]:
+        return [request.gold() for request in requests]
+
+
+class Random:
+    """Clicks a uniformly random point and names no icon: the floor of interactive success."""
+
+    def answer(self, requests: Sequence[Request], temperature: float, seed: int) -> list[str]:
+        points = (rng(seed, "random", request.key).integers(0, THOUSAND + 1, 2).tolist() for request in requests)
+        return [format_click("?", "?", *point) for point in points]
+
+
+class Blind:
+    """What the text alone is worth: the most frequent training answer to the same prompt, then to nearer and nearer
+    parts of it (same goal and last step, same last step, same goal), then to any prompt."""
+
+    def __init__(self, train_rows: Path | None):
+        if train_rows is None or not train_rows.is_file():
+            raise DataError(f"--engine blind: no training rows at {train_rows}; name them with --train-rows")
+        counts: dict[tuple, Counter] = defaultdict(Counter)
+        for row in read_rows(train_rows):
+            question, answer = (message["content"] for message in row["messages"][-2:])
+            for key in _text_keys(question):
+                counts[key][answer] += 1
+        self.best = {key: counter.most_common(1)[0][0] for key, counter in counts.items()}
+
+    def answer(self, requests: Sequence[Request], temperature: float, seed: int) -> list[str]:
+        return [next(self.best[key] for key in _text_keys(r.prompt) if key in self.best) for r in requests]
+
+
+def _text_keys(prompt: str) -> list[tuple]:
+    """From the whole prompt to nothing of it."""
+    task, _, history = prompt.partition(" History: ")
+    goal, last = task.rpartition(" to ")[2], history.rpartition(": ")[2]
+    return [(0, prompt), (1, goal, last), (2, last), (3, goal), (4,)]
+
+
+class Replay:
+    """Answers of an earlier run: a predictions.jsonl or trajectories.jsonl."""
+
+    def __init__(self, path: Path):
+        self.path, self.said = path, {}
+        for row in read_rows(path):
+            answers = [row["prediction"]] if "prediction" in row else [turn["answer"] for turn in row["turns"]]
+            keys = [f"{row['idx']}"] if "prediction" in row else [f"{row['key']}/{i}" for i in range(len(answers))]
+            self.said.update(zip(keys, answers, strict=True))
+
+    def answer(self, requests: Sequence[Request], temperature: float, seed: int) -> list[str]:
+        missing = [request.key for request in requests if request.key not in self.said]
+        if missing:
+            raise DataError(f"{self.path}: has no answer for {missing[0]}; replay a run of the same rows or tasks")
+        return [self.said[request.key] for request in requests]
+
+
+class Transformers:
+    """ms-swift's TransformersEngine, on the GPU if there is one. A LoRA checkpoint loads with its base model."""
+
+    def __init__(self, model: str, max_pixels: int | None, template: str | None, max_new_tokens: int, batch_size: int):
+        _set_max_pixels(max_pixels)
+        os.environ.setdefault("CUDA_VISIBLE_DEVICES", "0" if _has_gpu() else "")
+        import torch
+        from swift import RequestConfig, TransformersEngine
+
+        import swift_plugins.register  # noqa: F401  (registers the templates)
+
+        base, adapters = _base_and_adapters(model)
+        dtype = torch.bfloat16 if torch.cuda.is_available() else torch.float32
+        self.engine = TransformersEngine(
+            base,
+            adapters=adapters,
+            torch_dtype=dtype,
+            attn_impl="sdpa",
+            device_map=None if torch.cuda.is_available() else "cpu",
+            max_batch_size=batch_size,
+            template_type=template or _template_of(base),
+        )
+        self.max_new_tokens, self._config, self._seed = max_new_tokens, RequestConfig, torch.manual_seed
+
+    def answer(self, requests: Sequence[Request], temperature: float, seed: int) -> list[str]:
+        """One batch after another; the samples depend on ``seed`` and the batch, so resume works by whole batches."""
+        from swift import InferRequest
+
+        self._seed(seed)
+        asked = [
+            InferRequest(
+                messages=[{"role": "system", "content": r.system}, {"role": "user", "content": r.prompt}],
+                images=[str(r.image)],
+            )
+            for r in requests
+        ]
+        # every field set: what is left open comes from the model's generation_config (Qwen ships a penalty of 1.05)
+        config = self._config(
+            max_tokens=self.max_new_tokens, temperature=temperature, top_k=-1, top_p=1.0, repetition_penalty=1.0
+        )
+        return [out.choices[0].message.content for out in self.engine.infer(asked, config, use_tqdm=False)]
+
+
+def _has_gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def _set_max_pixels(max_pixels: int | None) -> None:
+    """MAX_PIXELS must be that of the rows: a resized screenshot moves every score."""
+    given = os.environ.get("MAX_PIXELS")
+    if max_pixels and given and int(given) != max_pixels:
+        raise DataError(f"MAX_PIXELS={given}, but the rows were made for {max_pixels}; unset it or write other rows")
+    if max_pixels:
+        os.environ["MAX_PIXELS"] = str(max_pixels)
+
+
+def _base_and_adapters(model: str) -> tuple[str, list[str]]:
+    """A LoRA checkpoint names its base in ms-swift's args.json; any other model is its own base."""
+    if not (Path(model) / "adapter_config.json").is_file():
+        return model, []
+    return read_json(Path(model) / "args.json")["model"], [model]
+
+
+def _template_of(model: str) -> str | None:
+    """Our template for the model's family; None (ms-swift decides) for a hub name."""
+    config = Path(model) / "config.json"
+    if not config.is_file():
+        return None
+    family = read_json(config).get("model_type")
+    if family not in TEMPLATES:
+        raise DataError(f"{model}: model type {family!r} has no template of ours; name one with --template")
+    return TEMPLATES[family]

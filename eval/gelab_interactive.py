@@ -1,0 +1,116 @@
+"""Interactive evaluation: the model walks the world; success is arrival at the goal within the step limit.
+
+    python eval/gelab_interactive.py --engine transformers --model CKPT --world DATA/world \\
+        --tasks DATA/tasks_ood.jsonl --attempts 5 --out runs/x/interactive
+
+Each task is tried once greedily (attempt 0) and ``--attempts`` times with sampling. After arrival the model is asked
+once more, and ``declared`` says that it answered ``complete`` there. All episodes of a batch advance together.
+Writes OUT/trajectories.jsonl (resumes) and OUT/metrics.json.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from common import checked_manifest, engine_flags, finish, identity, run_main
+from engines import Engine, make_engine
+
+from data_engine.dataset import DataError, read_rows, sha256
+from data_engine.episode import Request, run_episodes
+from data_engine.gelab.env import MAX_STEPS, NavigationEpisode
+from data_engine.gelab.metrics import interactive_metrics
+from data_engine.gelab.tasks import Task
+from data_engine.gelab.world import World
+from data_engine.runlog import open_run, run_chunks
+from data_engine.seeds import rng
+
+
+def load_world(folder: Path, manifest: dict, tasks: Path) -> World:
+    world = World(folder)
+    if world.fingerprint != manifest["fingerprint"]:
+        raise DataError(f"{folder}: is not the world of {tasks}; give the world folder beside the tasks")
+    return world
+
+
+def play(world: World, engine: Engine, items: list[tuple[int, dict]], max_steps: int, temperature: float, seed: int):
+    """Play one batch of (attempt, task row) to the end; returns a trajectory for each."""
+    episodes = [
+        NavigationEpisode(world, Task(row["start"], row["goal"], row["path"]), f"{attempt}/{row['idx']}", max_steps)
+        for attempt, row in items
+    ]
+    for greedy in (True, False):
+        some = [e for e, (attempt, _) in zip(episodes, items, strict=True) if (attempt == 0) == greedy]
+        turn = 0
+
+        def policy(requests: list[Request], greedy: bool = greedy) -> list[str]:
+            nonlocal turn
+            turn += 1
+            draw = int(rng(seed, "turn", items[0], turn).integers(2**31))
+            return engine.answer(requests, temperature=0.0 if greedy else temperature, seed=draw)
+
+        run_episodes(some, policy)
+    return [trajectory(e, attempt, row) for e, (attempt, row) in zip(episodes, items, strict=True)]
+
+
+def trajectory(episode: NavigationEpisode, attempt: int, row: dict) -> dict:
+    """The record of an episode: where it went, what was said, how it ended."""
+    state = episode.state
+    last = episode.turns[-1]["outcome"]
+    ended = "arrived" if state.arrived else "premature complete" if last == "complete" else "step limit"
+    return {
+        "key": episode.key,
+        **{name: row[name] for name in ("idx", "task", "path", "start", "goal")},
+        "attempt": attempt,
+        "arrived": state.arrived,
+        "declared": state.declared,
+        "steps": state.steps,
+        "ended": ended,
+        "turns": episode.turns,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--world", type=Path, required=True, help="the world the tasks were written for")
+    parser.add_argument("--tasks", type=Path, required=True, help="tasks_id.jsonl or tasks_ood.jsonl")
+    parser.add_argument("--attempts", type=int, default=5, help="sampled attempts per task (the paper: 5)")
+    parser.add_argument("--temperature", type=float, default=1.0, help="of the sampled attempts; the paper gives none")
+    parser.add_argument("--max-steps", type=int, default=MAX_STEPS, help="answers before an episode is cut")
+    engine_flags(parser)
+    args = parser.parse_args()
+    manifest = checked_manifest(args.tasks)
+    world = load_world(args.world, manifest, args.tasks)
+    tasks = read_rows(args.tasks, args.limit)
+    run = {
+        "kind": "gelab-interactive",
+        "data": {"name": args.tasks.name, "sha256": sha256(args.tasks), "fingerprint": world.fingerprint},
+        "engine": args.engine,
+        "model": identity(args.model),
+        "decoding": {"temperature": args.temperature, "seed": args.seed, "max_new_tokens": args.max_new_tokens},
+        "attempts": args.attempts,
+        "max_steps": args.max_steps,
+        "batch_size": args.batch_size,
+        "limit": args.limit,
+    }
+    open_run(args.out, run)
+    engine = make_engine(
+        args.engine,
+        model=args.model,
+        train_rows=args.train_rows or args.tasks.parent / "sft.jsonl",
+        max_pixels=manifest["max_pixels"],
+        template=args.template,
+        max_new_tokens=args.max_new_tokens,
+        batch_size=args.batch_size,
+    )
+    items = [(attempt, row) for attempt in range(args.attempts + 1) for row in tasks]
+
+    def work(_: int, chunk: list[tuple[int, dict]]) -> list[dict]:
+        return play(world, engine, chunk, args.max_steps, args.temperature, args.seed)
+
+    path = args.out / "trajectories.jsonl"
+    run_chunks(path, items, args.batch_size, work, "episodes")
+    finish(args.out / "metrics.json", interactive_metrics(read_rows(path)), run, args.json)
+
+
+if __name__ == "__main__":
+    sys.exit(run_main("gelab_interactive", main))

@@ -1,0 +1,62 @@
+"""Score a predictions file: ours, or the authors' (rows plus ``prediction``; JSON lines or one JSON list).
+
+    python eval/gelab_score.py PREDICTIONS.jsonl [--out metrics.json] [--world WORLD]
+
+Rows of ours carry ``bbox`` in pixels of ``canvas``; the authors' carry ``bbox_norm`` and are compared on 0..1000. Rows
+without any box (the authors' sft.json) get theirs from ``--world``, by page and icon.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from common import finish, run_main
+
+from data_engine.dataset import DataError, read_json, read_rows, sha256
+from data_engine.gelab.actions import parse
+from data_engine.gelab.metrics import static_metrics
+from data_engine.gelab.world import World
+
+
+def load(path: Path) -> list[dict]:
+    """Rows of a JSON-lines file or of a JSON list."""
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
+    with open(path, encoding="utf-8") as file:
+        first = file.read(64).lstrip()[:1]
+    rows = read_json(path) if first == "[" else read_rows(path)
+    if not rows:
+        raise DataError(f"{path}: holds no rows; run the evaluation first")
+    return rows
+
+
+def with_box(row: dict, world: World | None) -> dict:
+    """The row with its element's box from the world, where it has none."""
+    if world is None or row.get("bbox") or row.get("bbox_norm") or "messages" not in row:
+        return row
+    gold = parse(row["messages"][-1]["content"])
+    page = Path(row["images"][0]).stem
+    if gold.icon is None or page not in world.graph.pages:
+        return row
+    element = next((e for e in world.graph.pages[page].elements if e.name == gold.icon), None)
+    if element is None:
+        raise DataError(f"row {row.get('idx')}: {page} of {world.folder} has no icon {gold.icon!r}; give its own world")
+    return row | {"bbox": list(element.box), "canvas": list(world.graph.canvas)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("predictions", type=Path)
+    parser.add_argument("--out", type=Path, help="where to write the metrics")
+    parser.add_argument("--world", type=Path, help="world that gives boxes to rows without one")
+    parser.add_argument("--limit", type=int)
+    parser.add_argument("--json", action="store_true", help="print the metrics as JSON")
+    args = parser.parse_args()
+    world = World(args.world) if args.world else None
+    rows = [with_box(row, world) for row in load(args.predictions)[: args.limit]]
+    run = {"kind": "gelab-score", "predictions": args.predictions.name, "sha256": sha256(args.predictions)}
+    finish(args.out, static_metrics(rows), run, args.json)
+
+
+if __name__ == "__main__":
+    sys.exit(run_main("gelab_score", main))

@@ -1,0 +1,69 @@
+"""Static (teacher-forced) evaluation: one answer per row, scored against the gold of the row.
+
+    python eval/gelab_static.py --engine transformers --model CKPT --data DATA/eval_ood.jsonl --out runs/x/static
+
+Writes OUT/predictions.jsonl (rows plus ``prediction``; resumes) and OUT/metrics.json.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from common import checked_manifest, engine_flags, finish, identity, run_main
+from engines import make_engine
+
+from data_engine.dataset import read_rows, sha256, verified_path
+from data_engine.episode import Request
+from data_engine.gelab import prompts
+from data_engine.gelab.metrics import static_metrics
+from data_engine.runlog import open_run, run_chunks
+
+
+def request(row: dict, folder: Path) -> Request:
+    """The question of a row, exactly as training asks it."""
+    question, answer = row["messages"]
+    return Request(
+        prompts.SYSTEM, question["content"], folder / row["images"][0], str(row["idx"]), lambda: answer["content"]
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--data", type=Path, required=True, help="eval_id.jsonl, eval_ood.jsonl or sft.jsonl")
+    engine_flags(parser)
+    args = parser.parse_args()
+    manifest = checked_manifest(args.data)
+    rows = read_rows(args.data, args.limit)
+    for image in sorted({row["images"][0] for row in rows}):
+        verified_path(args.data.parent, image)
+    run = {
+        "kind": "gelab-static",
+        "data": {"name": args.data.name, "sha256": sha256(args.data), "fingerprint": manifest["fingerprint"]},
+        "engine": args.engine,
+        "model": identity(args.model),
+        "decoding": {"temperature": 0, "seed": args.seed, "max_new_tokens": args.max_new_tokens},
+        "batch_size": args.batch_size,
+        "limit": args.limit,
+    }
+    open_run(args.out, run)
+    engine = make_engine(
+        args.engine,
+        model=args.model,
+        train_rows=args.train_rows or args.data.parent / "sft.jsonl",
+        max_pixels=manifest["max_pixels"],
+        template=args.template,
+        max_new_tokens=args.max_new_tokens,
+        batch_size=args.batch_size,
+    )
+
+    def work(_: int, chunk: list[dict]) -> list[dict]:
+        answers = engine.answer([request(row, args.data.parent) for row in chunk], temperature=0, seed=args.seed)
+        return [row | {"prediction": answer} for row, answer in zip(chunk, answers, strict=True)]
+
+    path = args.out / "predictions.jsonl"
+    run_chunks(path, rows, args.batch_size, work, "static")
+    finish(args.out / "metrics.json", static_metrics(read_rows(path)), run, args.json)
+
+
+if __name__ == "__main__":
+    sys.exit(run_main("gelab_static", main))
