@@ -7,11 +7,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from engines import ENGINES
+
 from data_engine.dataset import DataError, read_manifest, verified_path, write_json
 from data_engine.gelab import prompts
 from data_engine.gelab.graph import WorldError
 from data_engine.gelab.write import KIND
-from engines import ENGINES
 
 REPO = Path(__file__).resolve().parents[1]
 

@@ -9,6 +9,7 @@ replay         the answers of an earlier run, by key
 import os
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -112,34 +113,38 @@ class Replay:
 
 
 class Transformers:
-    """ms-swift's TransformersEngine, on the GPU if there is one. A LoRA checkpoint loads with its base model."""
+    """ms-swift's TransformersEngine, on the GPU if there is one; loaded when first asked, so a finished run is free."""
 
     def __init__(self, model: str, max_pixels: int | None, template: str | None, max_new_tokens: int, batch_size: int):
         _set_max_pixels(max_pixels)
-        os.environ.setdefault("CUDA_VISIBLE_DEVICES", "0" if _has_gpu() else "")
+        self.base, self.adapters = _base_and_adapters(model)
+        self.template = template or _template_of(self.base)
+        self.max_new_tokens, self.batch_size = max_new_tokens, batch_size
+
+    @cached_property
+    def engine(self):
         import torch
-        from swift import RequestConfig, TransformersEngine
+        from swift import TransformersEngine
 
         import swift_plugins.register  # noqa: F401  (registers the templates)
 
-        base, adapters = _base_and_adapters(model)
-        dtype = torch.bfloat16 if torch.cuda.is_available() else torch.float32
-        self.engine = TransformersEngine(
-            base,
-            adapters=adapters,
-            torch_dtype=dtype,
+        on_gpu = torch.cuda.is_available()
+        return TransformersEngine(
+            self.base,
+            adapters=self.adapters,
+            torch_dtype=torch.bfloat16 if on_gpu else torch.float32,
             attn_impl="sdpa",
-            device_map=None if torch.cuda.is_available() else "cpu",
-            max_batch_size=batch_size,
-            template_type=template or _template_of(base),
+            device_map=None if on_gpu else "cpu",
+            max_batch_size=self.batch_size,
+            template_type=self.template,
         )
-        self.max_new_tokens, self._config, self._seed = max_new_tokens, RequestConfig, torch.manual_seed
 
     def answer(self, requests: Sequence[Request], temperature: float, seed: int) -> list[str]:
-        """One batch after another; the samples depend on ``seed`` and the batch, so resume works by whole batches."""
-        from swift import InferRequest
+        """The samples depend on ``seed`` and on who shares the batch, so runs resume by whole batches."""
+        engine = self.engine
+        from swift import InferRequest, RequestConfig
+        from transformers import set_seed
 
-        self._seed(seed)
         asked = [
             InferRequest(
                 messages=[{"role": "system", "content": r.system}, {"role": "user", "content": r.prompt}],
@@ -148,16 +153,11 @@ class Transformers:
             for r in requests
         ]
         # every field set: what is left open comes from the model's generation_config (Qwen ships a penalty of 1.05)
-        config = self._config(
+        config = RequestConfig(
             max_tokens=self.max_new_tokens, temperature=temperature, top_k=-1, top_p=1.0, repetition_penalty=1.0
         )
-        return [out.choices[0].message.content for out in self.engine.infer(asked, config, use_tqdm=False)]
-
-
-def _has_gpu() -> bool:
-    import torch
-
-    return torch.cuda.is_available()
+        set_seed(seed)
+        return [out.choices[0].message.content for out in engine.infer(asked, config, use_tqdm=False)]
 
 
 def _set_max_pixels(max_pixels: int | None) -> None:

@@ -21,7 +21,7 @@ from data_engine.runlog import open_run, run_chunks
 
 def request(row: dict, folder: Path) -> Request:
     """The question of a row, exactly as training asks it."""
-    question, answer = row["messages"]
+    question, answer = row["messages"][-2:]
     return Request(
         prompts.SYSTEM, question["content"], folder / row["images"][0], str(row["idx"]), lambda: answer["content"]
     )

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from data_engine.gelab.build import build
 from data_engine.gelab.world import World
@@ -14,6 +15,9 @@ from data_engine.geometry import Size
 
 REPO = Path(__file__).resolve().parents[1]
 os.environ.setdefault("OMP_NUM_THREADS", "2")
+# The same examples on every run; no time limit per example, because machines differ.
+settings.register_profile("suite", deadline=None, derandomize=True, database=None)
+settings.load_profile("suite")
 
 
 @pytest.fixture(scope="session")
@@ -57,6 +61,36 @@ def paper_world(tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("worlds") / "paper"
     build(out)
     return out
+
+
+@pytest.fixture(scope="session")
+def paper_data(paper_world, tmp_path_factory) -> Path:
+    """All row files of the paper-sized world."""
+    out = tmp_path_factory.mktemp("rows") / "paper"
+    write(paper_world, out)
+    return out
+
+
+@pytest.fixture(scope="session")
+def authors_world(reference, tmp_path_factory) -> Path:
+    """The authors' own structure with built-in pictures."""
+    out = tmp_path_factory.mktemp("worlds") / "authors"
+    build(out, structure_file=reference / "ui_structure.json", page_size=Size(112, 112))
+    return out
+
+
+@pytest.fixture(scope="session")
+def cli(tmp_path_factory):
+    """cli("eval/x.py" or "package.module", *arguments, **environment): a script as a user starts it, elsewhere."""
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+
+    def cli(script: str, *arguments: object, cwd: Path = elsewhere, **environment: str) -> subprocess.CompletedProcess:
+        start = [str(REPO / script)] if script.endswith(".py") else ["-m", script]
+        env = os.environ | {"PYTHONPATH": str(REPO)} | environment
+        command = [sys.executable, *start, *map(str, arguments)]
+        return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
+
+    return cli
 
 
 @pytest.fixture(scope="session")

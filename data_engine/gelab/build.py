@@ -9,18 +9,19 @@ from ..dataset import DataError, is_made, new_folder, read_json, sha256, write_m
 from ..geometry import Size
 from .graph import Page, PageGraph, WorldError
 from .icons import IconSet
-from .layout import CANVAS, generate
+from .layout import generate
 from .render import Renderer
 from .world import KIND, STRUCTURE, dump_structure, fingerprint, from_structure, hash_pixels, picture_path, to_structure
 
 TREE = (5, 3, 2, 2, 1, 1)  # Env-Base of the paper: 231 pages
+PAGE_SIZE = Size(448, 448)  # pixels, the authors'; 448 x 448 = 200,704 = their MAX_PIXELS
 
 
 def build(
     out: Path,
     tree: tuple[int, ...] = TREE,
     seed: int = 0,
-    page_size: Size = Size(448, 448),
+    page_size: Size = PAGE_SIZE,
     icons: Path | None = None,
     workers: int = 1,
     structure_file: Path | None = None,
@@ -107,7 +108,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("world", type=Path, metavar="WORLD", help="folder to write")
     parser.add_argument("--tree", type=int, nargs="+", default=list(TREE), help="children per page, level by level")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--page-size", type=Size.parse, default=Size(448, 448), help="pixels, WIDTHxHEIGHT")
+    parser.add_argument("--page-size", type=Size.parse, default=PAGE_SIZE, help="pixels, WIDTHxHEIGHT")
     parser.add_argument("--icons", type=Path, help="folder with CATEGORY/PNG/*.png; default: the built-in set")
     parser.add_argument("--workers", type=int, default=1, help="processes that draw")
     parser.add_argument("--from-structure", type=Path, metavar="FILE", help="a ui_structure.json to import")

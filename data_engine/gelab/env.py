@@ -12,8 +12,9 @@ import numpy as np
 
 from ..episode import Request
 from . import prompts
-from .actions import COMPLETE_ANSWER, Click, Complete, ParseFailure, format_click, parse
+from .actions import Click, Complete, ParseFailure, parse
 from .graph import PageGraph
+from .oracle import gold_answer
 from .tasks import Task
 from .world import World
 
@@ -117,12 +118,7 @@ class NavigationEpisode:
         self.turns.append(turn)
 
     def _gold(self) -> str:
-        graph, page = self.world.graph, self.state.page
-        if page == self.task.goal:
-            return COMPLETE_ANSWER
-        element = graph.next_element(page, self.task.goal)
-        x1, y1, x2, y2, *_ = next(h for h in graph.click_table[page] if h[4] == element.name)
-        return format_click(element.name, page, (x1 + x2) // 2, (y1 + y2) // 2)
+        return gold_answer(self.world.graph, self.state.page, self.task.goal)
 
 
 class GELabEnv(gymnasium.Env):

@@ -157,3 +157,7 @@ def _faults(graph: PageGraph) -> Iterable[str]:
     unreached = [page for page in graph.pages if page != ROOT and page not in graph.parents]
     if unreached:
         yield f"no icon leads to {unreached[0]}; every page but {ROOT} needs one"
+    order = {page: i for i, page in enumerate(graph.pages)}
+    early = [page for page in graph.pages if page in graph.parents and order[graph.parents[page]] >= order[page] > 0]
+    if early:
+        yield f"{early[0]} stands before {graph.parents[early[0]]}, whose icon leads to it; list pages breadth-first"

@@ -51,7 +51,9 @@ def _kind(row: dict, complete: bool) -> str:
         return "grounding"
     if complete:
         return "complete"
-    question = row["messages"][0]["content"] if "messages" in row else row["problem"]
+    question = (
+        next(m["content"] for m in row["messages"] if m["role"] == "user") if "messages" in row else row["problem"]
+    )
     return "first_click" if NULL_HISTORY in question else "middle_click"
 
 
@@ -116,7 +118,7 @@ def _tasks(steps: list[tuple[dict, dict]]) -> dict:
 
 
 def interactive_metrics(trajectories: Sequence[dict]) -> dict:
-    """Metrics of trajectories: dicts with task, path, attempt (0 is greedy, 1..k are sampled), arrived, declared, turns."""
+    """Metrics of trajectories, as eval/gelab_interactive.py writes them; attempt 0 is greedy, 1..k are sampled."""
     sampled = [t for t in trajectories if t["attempt"] > 0]
     greedy = [t for t in trajectories if t["attempt"] == 0]
     lengths = sorted({t["path"] for t in trajectories})

@@ -50,8 +50,9 @@ class RowMaker:
     in ``merged``.
     """
 
-    def __init__(self, graph: PageGraph, images: str, clicks: str, seed: int, stream: str):
+    def __init__(self, graph: PageGraph, images: str, clicks: str, seed: int, stream: str, system: bool = False):
         self.graph, self.images, self.mode = graph, images, clicks
+        self.head = system_messages(system)
         self.clicks = Clicks(clicks, seed, stream)
         self.questions = Clicks("uniform", seed, f"{stream}/questions")
         self.order = rng(seed, "icons", stream)
@@ -109,7 +110,11 @@ class RowMaker:
             "idx": self.count,
             "task": task,
             "path": path,
-            "messages": [{"role": "user", "content": prompt}, {"role": "assistant", "content": answer}],
+            "messages": [
+                *self.head,
+                {"role": "user", "content": prompt},
+                {"role": "assistant", "content": answer},
+            ],
             "images": [f"{self.images}/{picture_path(page)}"],
             "bbox": list(bbox),
             "canvas": list(self.graph.canvas),
@@ -125,18 +130,23 @@ def _subtree(graph: PageGraph, task: Task) -> int:
 
 def without_answer(row: dict) -> dict:
     """The same row for RL: the question in ``messages``, the gold in ``solution``."""
-    question, answer = row["messages"]
-    return row | {"messages": [question], "solution": answer["content"]}
+    *question, answer = row["messages"]
+    return row | {"messages": question, "solution": answer["content"]}
 
 
-def episode_row(idx: int, task: Task, graph: PageGraph, images: str) -> dict:
+def system_messages(wanted: bool) -> list[dict]:
+    """The system prompt as a message, for trainers that have no template of ours; empty if not wanted."""
+    return [{"role": "system", "content": prompts.SYSTEM}] if wanted else []
+
+
+def episode_row(idx: int, task: Task, graph: PageGraph, images: str, system: bool = False) -> dict:
     """A row of multi-turn RL: the first question of a task, and what the environment needs to play it on."""
     prompt = prompts.navigation(task.start, task.goal, [])
     return {
         "idx": idx,
         "task": task.name,
         "path": task.length,
-        "messages": [{"role": "user", "content": prompt}],
+        "messages": [*system_messages(system), {"role": "user", "content": prompt}],
         "images": [f"{images}/{picture_path(task.start)}"],
         "env_config": {"name": "gelab", "world": images, "start": task.start, "goal": task.goal},
         "source": f"sub{_subtree(graph, task)}",

@@ -94,7 +94,9 @@ def _page_record(page: Page) -> dict:
 def from_structure(structure: dict, where: str) -> PageGraph:
     """The graph of a ``ui_structure.json``. Raises WorldError naming file, page and fault."""
     pages = {}
-    for name, record in structure.get("pages", {}).items():
+    if not isinstance(structure, dict) or not isinstance(structure.get("pages"), dict):
+        raise WorldError(f"{where}: no object 'pages'; not GE-Lab's schema")
+    for name, record in structure["pages"].items():
         try:
             pages[name] = _read_page(name, record)
         except (KeyError, TypeError, ValueError) as fault:

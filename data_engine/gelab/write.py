@@ -38,6 +38,7 @@ class Options:
     st_rl_subtree: int = 3
     mt_rl_subtree: int = 4
     test_subtree: int = 5
+    system_in_rows: bool = False
 
 
 def write(world_folder: Path, out: Path, options: Options = Options()) -> dict:
@@ -67,7 +68,7 @@ def write(world_folder: Path, out: Path, options: Options = Options()) -> dict:
 
 
 def _check_page_size(world: World) -> None:
-    """Pages must pass the model's resize untouched: sides in whole merged patches of 28 (Qwen2.5-VL) or 32 (Qwen3-VL)."""
+    """Pages must pass the model's resize untouched: sides in merged patches of 28 (Qwen2.5-VL) or 32 (Qwen3-VL)."""
     if not any(all(side % unit == 0 for side in world.page_size) for unit in (28, 32)):
         raise WorldError(f"page size {world.page_size}: sides must be multiples of 28 or of 32; build with 448x448")
 
@@ -75,13 +76,14 @@ def _check_page_size(world: World) -> None:
 def _write_files(folder: Path, graph: PageGraph, options: Options) -> tuple[dict[str, int], dict[str, int]]:
     counts, merged = {}, {}
     for name, steps in _step_files(graph, options).items():
-        maker = RowMaker(graph, "world", options.clicks, options.seed, name)
+        maker = RowMaker(graph, "world", options.clicks, options.seed, name, options.system_in_rows)
         rows = steps(maker)
         counts[name] = write_rows(folder / name, map(without_answer, rows) if name == "st_rl.jsonl" else rows)
         merged[name] = maker.merged
     mt_rl = _tasks_of_each(graph, (options.mt_rl_subtree,))
     counts["mt_rl.jsonl"] = write_rows(
-        folder / "mt_rl.jsonl", (episode_row(i, task, graph, "world") for i, task in enumerate(mt_rl))
+        folder / "mt_rl.jsonl",
+        (episode_row(i, task, graph, "world", options.system_in_rows) for i, task in enumerate(mt_rl)),
     )
     for name, subtrees in ("tasks_id.jsonl", options.sft_subtrees), ("tasks_ood.jsonl", (options.test_subtree,)):
         tasks = _tasks_of_each(graph, subtrees)
@@ -135,6 +137,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--st-rl-subtree", type=int, default=default.st_rl_subtree, metavar="N")
     parser.add_argument("--mt-rl-subtree", type=int, default=default.mt_rl_subtree, metavar="N")
     parser.add_argument("--test-subtree", type=int, default=default.test_subtree, metavar="N")
+    parser.add_argument("--system-in-rows", action="store_true", help="write the system prompt into each row")
     return parser
 
 

@@ -1,0 +1,46 @@
+# `make help` lists the targets. Everything runs in $(VENV), which `make install` fills; nothing is activated.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+SCRIPTS = $(shell git ls-files -co --exclude-standard '*.sh' .ci/run)
+# The tests start `swift` and the recipes, which must be this environment's. Absolute, because tests change folders.
+export PATH := $(abspath $(BIN)):$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help install test test-fast lint quickstart clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(STAMP)  ## make .venv and install the pinned set and this project; does nothing when up to date
+
+$(STAMP): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "gui-swift needs Python >= 3.11; name one: make install PYTHON=python3.12" >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -r requirements.txt
+	$(BIN)/python -m pip install --quiet --no-deps -e .
+	touch $@
+
+test: install  ## run all tests (PYTEST_ARGS="-k login -x" narrows them)
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-fast: install  ## run the tests that train nothing
+	$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
+
+lint: install  ## ruff, shellcheck, codespell, secret scan
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	@if command -v shellcheck >/dev/null; then echo shellcheck $(SCRIPTS); shellcheck -x -P SCRIPTDIR $(SCRIPTS); \
+		else echo "shellcheck is not installed: skipped"; fi
+	$(BIN)/codespell
+	git ls-files -z -co --exclude-standard | xargs -0 $(BIN)/detect-secrets-hook --disable-plugin HexHighEntropyString
+
+quickstart: install  ## the whole pipeline with a tiny model on the CPU
+	bash recipes/quickstart.sh
+
+clean:  ## remove caches and build leftovers; .venv and runs/ stay
+	rm -rf build dist .pytest_cache .ruff_cache .hypothesis ./*.egg-info
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

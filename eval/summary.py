@@ -1,0 +1,141 @@
+"""One table, the training curves and a few walks of a run: ``python eval/summary.py RUN_DIR``.
+
+RUN_DIR holds ``eval/AGENT/SET/metrics.json`` (SET: static_id, static_ood, interactive_id, interactive_ood), and where
+a model was trained ``sft/logging.jsonl`` and ``data/world``. Writes summary.md, curves.png and examples/*.png there.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import matplotlib
+from common import run_main
+from PIL import Image, ImageDraw, ImageFont
+
+from data_engine.dataset import DataError, read_json, read_rows
+from data_engine.gelab.world import World
+from data_engine.geometry import Size, to_canvas
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt  # noqa: E402
+
+COLUMNS = {  # heading -> (set, metric)
+    "step, held in": ("static_id", "step_all"),
+    "step, held out": ("static_ood", "step_all"),
+    "task, held in": ("static_id", "task_all"),
+    "task, held out": ("static_ood", "task_all"),
+    "Pass@1, held in": ("interactive_id", "pass_at_1"),
+    "Pass@1, held out": ("interactive_ood", "pass_at_1"),
+    "greedy, held in": ("interactive_id", "greedy"),
+    "greedy, held out": ("interactive_ood", "greedy"),
+}
+ORDER = ["oracle", "random", "blind", "base", "sft"]  # reference policies first, then the stages
+FRAME = 224  # pixels, longer side of a screenshot in an example
+
+
+def read_results(run: Path) -> dict[str, dict[str, dict]]:
+    """Agent -> set -> the content of its metrics.json. Raises DataError if there is none, or worlds differ."""
+    results: dict[str, dict[str, dict]] = {}
+    for path in sorted(run.glob("eval/*/*/metrics.json")):
+        results.setdefault(path.parts[-3], {})[path.parts[-2]] = read_json(path)
+    if not results:
+        raise DataError(f"{run}: no eval/AGENT/SET/metrics.json; run the evaluation first")
+    worlds = {r["run"]["data"]["fingerprint"] for sets in results.values() for r in sets.values()}
+    if len(worlds) > 1:
+        raise DataError(f"{run}: results of {len(worlds)} worlds lie together; score each world in a folder of its own")
+    return results
+
+
+def summary_table(results: dict[str, dict[str, dict]]) -> str:
+    """A Markdown table, one line an agent, in percent."""
+    agents = sorted(results, key=lambda a: (ORDER.index(a) if a in ORDER else len(ORDER), a))
+    lines = ["| agent | " + " | ".join(COLUMNS) + " |", "|---|" + "---:|" * len(COLUMNS)]
+    for agent in agents:
+        values = [results[agent].get(name, {}).get("metrics", {}).get(metric) for name, metric in COLUMNS.values()]
+        lines.append(f"| {agent} | " + " | ".join("n/a" if v is None else f"{100 * v:.1f}" for v in values) + " |")
+    return "\n".join(lines)
+
+
+def sizes(results: dict[str, dict[str, dict]]) -> str:
+    """How many rows and tasks stand behind the table, and at which commit it was made."""
+    metrics = {name: r["metrics"] for sets in results.values() for name, r in sets.items()}
+    counts = {name: m.get("rows", m.get("tasks")) for name, m in sorted(metrics.items())}
+    commits = sorted({r["commit"] for sets in results.values() for r in sets.values()})
+    return f"Sizes: {', '.join(f'{name} {n}' for name, n in counts.items())}. Commit: {', '.join(commits)}."
+
+
+def draw_curves(log: Path, path: Path) -> None:
+    """Loss and token accuracy by step, from ms-swift's logging.jsonl."""
+    rows = [row for row in read_rows(log) if "loss" in row]
+    steps = [int(str(row["global_step/max_steps"]).split("/")[0]) for row in rows]
+    figure, axes = plt.subplots(1, 2, figsize=(9, 3.2))
+    for axis, key, title in zip(axes, ("loss", "token_acc"), ("loss (nats a token)", "token accuracy"), strict=True):
+        axis.plot(steps, [float(row[key]) for row in rows], linewidth=1)
+        axis.set_title(title)
+        axis.set_xlabel("step")
+        axis.grid(alpha=0.3)
+    axes[0].set_yscale("log")
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def draw_walk(world: World, trajectory: dict, path: Path) -> None:
+    """One walk as a strip: every screenshot with the click on it, the outcome and the answer below."""
+    turns = trajectory["turns"]
+    scale = FRAME / max(world.page_size)
+    width, height = round(world.page_size.width * scale), round(world.page_size.height * scale)
+    strip = Image.new("RGB", (len(turns) * (width + 8) + 8, height + 78), "#eeeeee")
+    draw, font = ImageDraw.Draw(strip), ImageFont.load_default(11)
+    title = (
+        f"{trajectory['task']}   length {trajectory['path']}   {trajectory['ended']} after {trajectory['steps']} steps"
+    )
+    draw.text((8, 4), title, fill="black", font=ImageFont.load_default(13))
+    for i, turn in enumerate(turns):
+        x, y = 8 + i * (width + 8), 24
+        strip.paste(Image.fromarray(world.screenshot(turn["page"])).resize((width, height)), (x, y))
+        if "point" in turn:
+            px, py = to_canvas(*turn["point"], Size(width, height))
+            draw.ellipse((x + px - 6, y + py - 6, x + px + 6, y + py + 6), outline="#d00000", width=3)
+        happened = " ".join(filter(None, (turn["outcome"], turn["element"] or turn.get("failure"))))
+        said = f"{happened}\n{_wrap(turn['answer'], width // 6)}"
+        draw.multiline_text((x, y + height + 3), said, fill="black", font=font)
+    strip.save(path)
+
+
+def _wrap(text: str, columns: int) -> str:
+    text = text.replace("<|box_start|>", "").replace("<|box_end|>", "").replace("\t", " ")
+    return "\n".join(text[i : i + columns] for i in range(0, min(len(text), 3 * columns), columns))
+
+
+def draw_examples(run: Path, folder: Path) -> list[Path]:
+    """For each set of the last stage: the longest walk that arrived and the first that did not, both greedy."""
+    world, made = World(run / "data" / "world"), []
+    for name in ("interactive_id", "interactive_ood"):
+        log = run / "eval" / "sft" / name / "trajectories.jsonl"
+        walks = [t for t in read_rows(log) if t["attempt"] == 0] if log.is_file() else []
+        arrived = max((t for t in walks if t["arrived"]), key=lambda t: t["path"], default=None)
+        failed = next((t for t in walks if not t["arrived"]), None)
+        for kind, walk in ("arrived", arrived), ("failed", failed):
+            if walk:
+                folder.mkdir(exist_ok=True)
+                made.append(folder / f"{name}_{kind}.png")
+                draw_walk(world, walk, made[-1])
+    return made
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split(":")[0])
+    parser.add_argument("run", type=Path, metavar="RUN_DIR")
+    args = parser.parse_args()
+    results = read_results(args.run)
+    text = f"{summary_table(results)}\n\n{sizes(results)}\n"
+    (args.run / "summary.md").write_text(text, encoding="utf-8")
+    print(text)
+    if (args.run / "sft" / "logging.jsonl").is_file():
+        draw_curves(args.run / "sft" / "logging.jsonl", args.run / "curves.png")
+    draw_examples(args.run, args.run / "examples")
+
+
+if __name__ == "__main__":
+    sys.exit(run_main("summary", main))

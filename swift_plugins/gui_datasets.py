@@ -1,0 +1,89 @@
+"""Datasets by name: ``--dataset gelab/sft`` reads GELAB_DATA/sft.jsonl, checked against the manifest beside it.
+
+GELAB_DATA is the folder that ``python -m data_engine.gelab.write WORLD OUT`` wrote. A name is registered without a
+path: ms-swift lets a registered path capture every other file of that name, and ours would capture any ``sft.jsonl``.
+"""
+
+import dataclasses
+import os
+from pathlib import Path
+
+from swift.dataset import DatasetLoader, DatasetMeta, RowPreprocessor, register_dataset
+
+from data_engine.dataset import DataError, read_manifest, verified_path
+from data_engine.gelab import prompts
+from data_engine.gelab.write import KIND
+
+FILES = {
+    "gelab/sft": "sft.jsonl",
+    "gelab/st_rl": "st_rl.jsonl",
+    "gelab/mt_rl": "mt_rl.jsonl",
+    "gelab/eval_id": "eval_id.jsonl",
+    "gelab/eval_ood": "eval_ood.jsonl",
+}
+
+
+def data_folder(name: str) -> Path:
+    """The folder GELAB_DATA names."""
+    folder = os.environ.get("GELAB_DATA")
+    if not folder:
+        raise DataError(
+            f"dataset {name}: GELAB_DATA is not set: export GELAB_DATA=FOLDER (data_engine.gelab.write's OUT)"
+        )
+    return Path(folder).resolve()
+
+
+def checked_manifest(folder: Path) -> dict:
+    """The folder's manifest. Pictures fit one MAX_PIXELS and rows one prompt builder: ours must be the same."""
+    manifest = read_manifest(folder, KIND)
+    wanted, found = str(manifest["max_pixels"]), os.environ.get("MAX_PIXELS", "unset")
+    if found != wanted:
+        raise DataError(f"{folder}: rows are for MAX_PIXELS={wanted}, here it is {found}: export MAX_PIXELS={wanted}")
+    if manifest["prompt_sha256"] != prompts.sha256():
+        raise DataError(f"{folder}: rows were written by another prompt builder: write them again")
+    return manifest
+
+
+class AbsolutePaths(RowPreprocessor):
+    """Paths relative to the rows' folder -> absolute; ms-swift would look for them in the working directory."""
+
+    def __init__(self, folder: Path, pictures: dict[str, str]):
+        super().__init__()
+        self.folder = folder
+        self.pictures = pictures
+
+    def preprocess(self, row):
+        row = {**row, "images": [self.picture(image) for image in row["images"]]}
+        if row.get("env_config"):
+            row["env_config"] = {**row["env_config"], "world": str(self.folder / row["env_config"]["world"])}
+        return row
+
+    def picture(self, image: str | dict) -> str:
+        name = image["path"] if isinstance(image, dict) else image
+        if name not in self.pictures:
+            raise DataError(f"{self.folder}: picture {name} of a row is not part of the folder: write the rows again")
+        return self.pictures[name]
+
+
+class CheckedLoader(DatasetLoader):
+    """Finds the file when the dataset is asked for, verifies it and its pictures, and never drops a row."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**{**kwargs, "strict": True})
+
+    def load(self, dataset_syntax=None, dataset_meta=None, *, use_hf=None):
+        name = dataset_meta.dataset_name
+        folder = data_folder(name)
+        names = [file for file in checked_manifest(folder)["files"] if file.endswith(".png")]
+        # all of them now: the host caches what a preprocessor made, and then would not ask it again
+        pictures = {file: str(verified_path(folder, file, KIND)) for file in names}
+        dataset_syntax.dataset = str(verified_path(folder, FILES[name], KIND))
+        dataset_syntax.dataset_type = "path"
+        meta = dataclasses.replace(dataset_meta, preprocess_func=AbsolutePaths(folder, pictures))
+        rows = super().load(dataset_syntax, meta, use_hf=use_hf)
+        dataset_syntax.dataset = name  # the host writes it into a column of that name
+        return rows
+
+
+for _name in FILES:
+    register_dataset(DatasetMeta(dataset_name=_name, loader=CheckedLoader), exist_ok=True)

@@ -1,0 +1,99 @@
+"""Templates ``gelab_qwen2_5_vl`` and ``gelab_qwen3_vl``: the host's own for that family, with GE-Lab's system prompt.
+
+Two things differ from the host's, both without effect on a real checkpoint with good rows:
+
+* The ids of the image and video tokens come from the tokenizer. The host writes Qwen's (151655, 151656) into the class,
+  so with any other vocabulary it expands no placeholder: training then goes on with one token per screenshot, nearly
+  blind and without an error.
+* A row whose ``<image>`` tags and images, or image tokens and image features, do not match raises TemplateError. The
+  host warns or says nothing and trains on.
+
+Used as ``--external_plugins PATH/swift_plugins/register.py --template gelab_qwen2_5_vl``.
+"""
+
+import copy
+import dataclasses
+
+from swift.template import TEMPLATE_MAPPING, register_template
+from swift.template.templates.qwen import Qwen2_5VLTemplate, Qwen3VLTemplate
+
+from data_engine.gelab.prompts import IMAGE, SYSTEM
+
+IMAGE_TOKEN, VIDEO_TOKEN = "<|image_pad|>", "<|video_pad|>"
+
+
+class TemplateError(ValueError):
+    """A row that the model would not see as it was meant."""
+
+
+class _CheckedQwenVL:
+    """Mixin before a Qwen-VL template of the host: ids from the tokenizer, and the two checks."""
+
+    def _init_placeholder_tokens(self):
+        # The host turns this list into ids in place, in the class: a second tokenizer would inherit the first one's.
+        self.placeholder_tokens = [IMAGE_TOKEN, VIDEO_TOKEN]
+        super()._init_placeholder_tokens()
+
+    def init_env_args(self):
+        """The last call of the host's ``init_processor``, the first at which the tokenizer is known."""
+        super().init_env_args()
+        self.image_token_id, self.video_token_id = (self._single_id(token) for token in (IMAGE_TOKEN, VIDEO_TOKEN))
+
+    def _single_id(self, token: str) -> int:
+        number = self.tokenizer.get_vocab().get(token)
+        if number is None:
+            raise TemplateError(f"tokenizer of {self.model_info.model_dir}: it has no {token}; use a Qwen-VL checkpoint")
+        return number
+
+    def _preprocess_inputs(self, inputs):
+        check_tags(inputs.system, inputs.messages, len(inputs.images))
+        super()._preprocess_inputs(inputs)
+
+    def _encode(self, inputs):
+        encoded = super()._encode(inputs)
+        merged = self.processor.image_processor.merge_size**2
+        check_tokens(encoded["input_ids"], self.image_token_id, encoded.get("image_grid_thw"), merged)
+        return encoded
+
+
+def check_tags(system: str | None, messages: list[dict], images: int) -> None:
+    """Each image has its own ``<image>``, and the system prompt has none (the host would put the screenshot there)."""
+    if IMAGE in (system or ""):
+        raise TemplateError(f"system prompt: it holds a literal {IMAGE}, which would take the screenshot; reword it")
+    contents = [message["content"] for message in messages]  # earlier assistant turns may be lists of token ids
+    tags = sum(content.count(IMAGE) for content in contents if isinstance(content, str))
+    if tags != images:
+        head = next((text[:60] for text in contents if isinstance(text, str)), "")
+        raise TemplateError(f"row {head!r}: {tags} {IMAGE} tags for {images} images; give each image one tag, in order")
+
+
+def check_tokens(input_ids: list[int], image_token_id: int, grid_thw, merged: int) -> None:
+    """As many image tokens as the tower gives features: the patches of each image, merged 2 x 2."""
+    tokens = sum(token == image_token_id for token in input_ids)
+    features = 0 if grid_thw is None else int(grid_thw.prod(-1).sum()) // merged
+    if tokens != features:
+        raise TemplateError(
+            f"encoded row: {tokens} image tokens for {features} image features; an answer that holds {IMAGE_TOKEN},"
+            f" or a template of another family, does this: check --template and the row"
+        )
+
+
+class GelabQwen2_5VLTemplate(_CheckedQwenVL, Qwen2_5VLTemplate):
+    """``gelab_qwen2_5_vl``"""
+
+
+class GelabQwen3VLTemplate(_CheckedQwenVL, Qwen3VLTemplate):
+    """``gelab_qwen3_vl``"""
+
+
+def _register(family: str, template_cls: type) -> None:
+    """The host's own description of the family, with our class and system prompt."""
+    host = copy.deepcopy(TEMPLATE_MAPPING[family])  # its lists are filled in place when a tokenizer arrives
+    meta = dataclasses.replace(
+        host, template_type=f"gelab_{family}", template_cls=template_cls, default_system=SYSTEM
+    )
+    register_template(meta, exist_ok=True)
+
+
+_register("qwen2_5_vl", GelabQwen2_5VLTemplate)
+_register("qwen3_vl", GelabQwen3VLTemplate)

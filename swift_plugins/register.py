@@ -1,0 +1,7 @@
+"""Registers everything of ours with ms-swift: ``--external_plugins PATH/swift_plugins/register.py``.
+
+The modules are imported through the package and not defined here, so that a worker process finds their classes again.
+"""
+
+import swift_plugins.gui_datasets
+import swift_plugins.gui_template  # noqa: F401  (importing it registers)

@@ -1,0 +1,101 @@
+"""Datasets by name: checked, with absolute paths, no row lost, and no other file captured (a trap of the host)."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from swift.dataset import load_dataset
+
+from data_engine.dataset import DataError, read_rows
+from swift_plugins import gui_datasets
+
+
+@pytest.fixture
+def data(small_data, tmp_path, monkeypatch) -> Path:
+    """A copy of the small rows that a test may spoil, named by the environment as a recipe would."""
+    folder = tmp_path / "rows"
+    shutil.copytree(small_data, folder)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    monkeypatch.setenv("GELAB_DATA", str(folder))
+    monkeypatch.setenv("MAX_PIXELS", str(manifest["max_pixels"]))
+    monkeypatch.setenv("MODELSCOPE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    return folder
+
+
+def load(name: str, **options):
+    return load_dataset([name], remove_unused_columns=False, **options)[0]
+
+
+@pytest.mark.parametrize("name, file", gui_datasets.FILES.items())
+def test_every_row_arrives_with_absolute_pictures(data, name, file):
+    written = read_rows(data / file)
+    loaded = load(name)
+    assert [row["idx"] for row in loaded] == [row["idx"] for row in written]
+    for row, origin in zip(loaded, written, strict=True):
+        assert row["messages"] == origin["messages"]
+        assert [image["path"] for image in row["images"]] == [str(data / image) for image in origin["images"]]
+
+
+def test_the_world_of_an_episode_is_absolute(data):
+    assert {row["env_config"]["world"] for row in load("gelab/mt_rl")} == {str(data / "world")}
+
+
+def test_another_file_of_the_same_name_is_not_captured(data, tmp_path):
+    other = tmp_path / "elsewhere" / "sft.jsonl"
+    other.parent.mkdir()
+    other.write_text(json.dumps({"messages": [{"role": "user", "content": "q"}], "images": ["a.png"]}) + "\n")
+    (row,) = load(str(other))
+    assert row["images"][0]["path"] == "a.png"
+
+
+def test_without_a_folder(data, monkeypatch):
+    monkeypatch.delenv("GELAB_DATA")
+    with pytest.raises(DataError, match="^dataset gelab/sft: GELAB_DATA is not set: export GELAB_DATA=FOLDER"):
+        load("gelab/sft")
+
+
+@pytest.mark.parametrize("value", [None, "1"])
+def test_another_max_pixels(data, monkeypatch, value):
+    monkeypatch.delenv("MAX_PIXELS")
+    if value:
+        monkeypatch.setenv("MAX_PIXELS", value)
+    with pytest.raises(DataError, match=f"MAX_PIXELS=12544, here it is {value or 'unset'}: export MAX_PIXELS=12544"):
+        load("gelab/sft")
+
+
+def test_another_prompt_builder(data, monkeypatch):
+    monkeypatch.setattr(gui_datasets.prompts, "sha256", lambda: "other")
+    with pytest.raises(DataError, match="another prompt builder"):
+        load("gelab/sft")
+
+
+def test_an_edited_file(data):
+    path = data / "sft.jsonl"
+    path.write_text(path.read_text().replace("page_1", "page_2", 1))
+    with pytest.raises(DataError, match="was changed"):
+        load("gelab/sft", strict=False)
+
+
+def test_a_changed_picture_even_when_the_host_has_cached_the_rows(data):
+    load("gelab/sft")
+    with open(data / "world" / "pages" / "page_0.png", "ab") as picture:
+        picture.write(b"x")
+    with pytest.raises(DataError, match="page_0.png: was changed"):
+        load("gelab/sft", load_from_cache_file=True, strict=False)
+
+
+def test_a_missing_picture(data):
+    (data / "world" / "pages" / "page_0.png").unlink()
+    with pytest.raises(DataError, match="page_0.png: not part of this folder"):
+        load("gelab/sft", strict=False)
+
+
+def test_import_asks_for_nothing():
+    code = "import swift_plugins.register, swift_plugins.register; from swift.dataset import DATASET_MAPPING as m;"
+    code += "print(sorted(n for n in m if str(n).startswith('gelab/')))"
+    done = subprocess.run([sys.executable, "-c", code], env={"PATH": "", "HOME": "/"}, capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == str(sorted(gui_datasets.FILES)), done.stderr

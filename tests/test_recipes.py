@@ -1,0 +1,227 @@
+"""Every recipe that calls swift, run against a fake swift that tells what it was given.
+
+What a recipe says is checked against the installed ms-swift itself: its argument classes, datasets and templates.
+"""
+
+import dataclasses
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+RECIPES = Path(__file__).resolve().parents[1] / "recipes"
+CALLS_SWIFT = re.compile(r"^\s*swift (\w+)", re.MULTILINE)
+SCRIPTS = sorted(RECIPES.rglob("*.sh"))
+CALLING = [path for path in SCRIPTS if CALLS_SWIFT.search(path.read_text())]
+EXTRA = ["--learning_rate", "0.125", "--report_to", "none"]
+# Set by users; a test must see the recipes' own defaults.
+USERS = ("MODEL", "GELAB_DATA", "OUTPUT", "NPROC_PER_NODE", "RESUME", "MAX_PIXELS", "TEMPLATE")
+
+FAKE_SWIFT = """#!{python}
+import json, os, sys
+print(json.dumps({{"argv": sys.argv[1:], "env": dict(os.environ)}}))
+"""
+
+
+def name(path: Path) -> str:
+    return path.relative_to(RECIPES).as_posix()
+
+
+every_recipe = pytest.mark.parametrize("recipe", CALLING, ids=name)
+
+
+@pytest.fixture
+def run(tmp_path):
+    """run(recipe, *flags, **environment) -> the finished process, started in a folder that is not the repository."""
+    fake = tmp_path / "bin" / "swift"
+    fake.parent.mkdir()
+    fake.write_text(FAKE_SWIFT.format(python=sys.executable))
+    fake.chmod(0o755)
+
+    def start(recipe, *flags, **environment):
+        clean = {key: value for key, value in os.environ.items() if key not in USERS}
+        clean["PATH"] = f"{fake.parent}:{clean['PATH']}"
+        command = ["bash", str(recipe), *flags]
+        return subprocess.run(command, env=clean | environment, cwd=tmp_path, capture_output=True, text=True)
+
+    return start
+
+
+@pytest.fixture
+def told(run):
+    """told(recipe, ...) -> {"argv": [...], "env": {...}} as swift got them."""
+
+    def start(*args, **environment):
+        done = run(*args, **environment)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    return start
+
+
+def flags(argv: list[str]) -> dict[str, list[str]]:
+    """["sft", "--a", "1", "2"] -> {"a": ["1", "2"]}; a flag given twice is an error."""
+    found: dict[str, list[str]] = {}
+    for word in argv[1:]:
+        if word.startswith("--"):
+            assert word[2:] not in found, f"{word} stands twice"
+            found[word[2:]] = values = []
+        else:
+            values.append(word)
+    return found
+
+
+@pytest.fixture(scope="module")
+def classes():
+    """The installed ms-swift's argument classes by sub-command."""
+    from swift import RLHFArguments, SftArguments
+
+    return {"sft": SftArguments, "rlhf": RLHFArguments}
+
+
+def test_there_are_recipes():
+    assert {"gelab/sft.sh", "gelab/sft_lora.sh"} <= {name(path) for path in CALLING}
+
+
+@every_recipe
+def test_overrides_come_last(told, recipe):
+    assert told(recipe, *EXTRA)["argv"][-4:] == EXTRA
+
+
+@every_recipe
+def test_the_last_flag_wins_in_the_host(told, classes, recipe):
+    from transformers import HfArgumentParser
+
+    argv = told(recipe, *EXTRA)["argv"]
+    parsed, unknown = HfArgumentParser([classes[argv[0]]]).parse_known_args(argv[1:])
+    assert (unknown, parsed.learning_rate, parsed.report_to) == ([], 0.125, ["none"])
+
+
+@every_recipe
+def test_every_flag_is_one_of_the_hosts(told, classes, recipe):
+    argv = told(recipe)["argv"]
+    known = {field.name for field in dataclasses.fields(classes[argv[0]])}
+    assert set(flags(argv)) - known == set()
+
+
+@every_recipe
+def test_names_are_registered(told, recipe):
+    from swift.dataset import DATASET_MAPPING
+    from swift.template import TEMPLATE_MAPPING
+
+    import swift_plugins.register  # noqa: F401  (importing it registers)
+
+    given = flags(told(recipe)["argv"])
+    assert set(given["dataset"]) - set(DATASET_MAPPING) == set()
+    assert set(given["template"]) - set(TEMPLATE_MAPPING) == set()
+
+
+@every_recipe
+def test_plugins_are_given_by_absolute_path(told, recipe):
+    (plugin,) = flags(told(recipe)["argv"])["external_plugins"]
+    assert os.path.isabs(plugin) and os.path.isfile(plugin)
+
+
+# What all stages of a benchmark must agree on. No --system anywhere: the system prompt is the template's.
+CONTRACT = ("template", "strict", "check_model", "add_version", "split_dataset_ratio", "seed", "system")
+
+
+def contract(told, recipe: Path) -> dict:
+    said = told(recipe)
+    given = flags(said["argv"])
+    return {"MAX_PIXELS": said["env"]["MAX_PIXELS"]} | {flag: given.get(flag) for flag in CONTRACT}
+
+
+@every_recipe
+def test_contract_values_are_equal(told, recipe):
+    first = next(path for path in CALLING if path.parent == recipe.parent)
+    assert contract(told, recipe) == contract(told, first)
+
+
+@every_recipe
+def test_contract_values(told, recipe):
+    found = contract(told, recipe)
+    assert found["system"] is None
+    assert (found["strict"], found["check_model"], found["add_version"]) == (["true"], ["false"], ["false"])
+    if recipe.parent.name == "gelab":
+        assert (found["MAX_PIXELS"], found["template"]) == (str(448 * 448), ["gelab_qwen2_5_vl"])
+
+
+@every_recipe
+def test_max_length_holds_a_row(told, recipe):
+    # 256 image tokens, a system prompt of about 250, a history of seven steps and the answer stay below 1,000
+    (length,) = flags(told(recipe)["argv"]).get("max_length", ["2048"])
+    assert int(length) >= 2048
+
+
+@every_recipe
+def test_frozen_parts_are_explicit(told, recipe):
+    assert {"freeze_vit", "freeze_aligner", "freeze_llm"} <= set(flags(told(recipe)["argv"]))
+
+
+@every_recipe
+def test_machine_values_come_from_the_environment(told, recipe):
+    said = told(
+        recipe, MODEL="my/model", OUTPUT="out", GELAB_DATA="rows", MAX_PIXELS="12544", TEMPLATE="gelab_qwen3_vl"
+    )
+    given = flags(said["argv"])
+    assert (given["model"], given["output_dir"], given["template"]) == (["my/model"], ["out"], ["gelab_qwen3_vl"])
+    assert (said["env"]["GELAB_DATA"], said["env"]["MAX_PIXELS"]) == ("rows", "12544")
+
+
+@pytest.fixture
+def checkpoint(tmp_path) -> str:
+    folder = tmp_path / "checkpoint-4"
+    folder.mkdir()
+    (folder / "trainer_state.json").touch()
+    return str(folder)
+
+
+@every_recipe
+def test_resume(told, recipe, checkpoint):
+    """A full-weight run also needs the checkpoint as its model: the host restores all but the weights from it."""
+    given = flags(told(recipe, RESUME=checkpoint, MODEL="base")["argv"])
+    assert given["resume_from_checkpoint"] == [checkpoint]
+    assert given["model"] == [checkpoint if given["tuner_type"] == ["full"] else "base"]
+    assert "resume_from_checkpoint" not in flags(told(recipe)["argv"])
+
+
+@every_recipe
+def test_resume_from_nothing_is_one_line(run, recipe):
+    done = run(recipe, RESUME="nowhere")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert done.stderr.startswith("RESUME=nowhere: no trainer_state.json there")
+
+
+@every_recipe
+def test_without_swift_the_mend_is_said(tmp_path, recipe):
+    for tool in ("bash", "dirname", "basename"):
+        (tmp_path / tool).symlink_to(shutil.which(tool))
+    done = subprocess.run(["bash", str(recipe)], env={"PATH": str(tmp_path)}, capture_output=True, text=True)
+    assert (done.returncode, done.stderr.count("\n")) == (127, 1)
+    assert "make install" in done.stderr
+
+
+@every_recipe
+def test_first_line_states_hardware_and_memory(recipe):
+    shebang, first = recipe.read_text().splitlines()[:2]
+    assert shebang == "#!/usr/bin/env bash"
+    assert re.search(r"Hardware: (CPU|\d+ x \d+ GB GPU).*\d+ GB", first), first
+
+
+def test_machine_file_holds_no_hyper_parameter():
+    text = (RECIPES / "_machine.sh").read_text()
+    assert len(text.splitlines()) < 25
+    assert not re.search(r"^[^#]*--\w", text, re.MULTILINE)
+
+
+@pytest.mark.skipif(not shutil.which("shellcheck"), reason="shellcheck is not installed")
+@pytest.mark.parametrize("script", SCRIPTS, ids=name)
+def test_shellcheck(script):
+    done = subprocess.run(["shellcheck", "-x", "-P", "SCRIPTDIR", str(script)], capture_output=True, text=True)
+    assert done.stdout == ""

@@ -1,0 +1,125 @@
+"""Shapes of the tiny models, and their first weights.
+
+The shapes are wide where a CPU is quick and shallow where it is slow: on two cores each layer costs more in calls than
+in arithmetic. Head sizes and rotary sections keep the families' proportions.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+from transformers import (
+    PreTrainedConfig,
+    PreTrainedModel,
+    Qwen2_5_VLConfig,
+    Qwen2_5_VLForConditionalGeneration,
+    Qwen3VLConfig,
+    Qwen3VLForConditionalGeneration,
+)
+
+from data_engine.seeds import rng
+
+MODELS = {"qwen2_5_vl": Qwen2_5_VLForConditionalGeneration, "qwen3_vl": Qwen3VLForConditionalGeneration}
+PATCH = {"qwen2_5_vl": 14, "qwen3_vl": 16}  # pixels; 2 x 2 patches make one token
+MAX_POSITIONS = 8192  # tokens
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Widths and depths; text heads are 32 wide, vision heads 32."""
+
+    text: int
+    text_layers: int
+    text_mlp: int
+    vision: int
+    vision_layers: int
+    vision_mlp: int
+
+
+SHAPES = {
+    ("qwen2_5_vl", "2m"): Shape(128, 4, 384, 128, 2, 256),
+    ("qwen3_vl", "2m"): Shape(128, 4, 384, 128, 2, 256),
+    ("qwen2_5_vl", "10m"): Shape(384, 5, 1024, 192, 4, 512),
+    ("qwen3_vl", "10m"): Shape(384, 4, 1024, 192, 4, 512),
+    ("qwen2_5_vl", "50m"): Shape(768, 7, 2048, 320, 6, 896),
+    ("qwen3_vl", "50m"): Shape(768, 6, 2048, 320, 6, 896),
+}
+HEAD = 32
+
+
+def make_config(family: str, size: str, ids: dict[str, int], vocab: int) -> PreTrainedConfig:
+    """``ids``: token -> id."""
+    shape = SHAPES[family, size]
+    common = {
+        "image_token_id": ids["<|image_pad|>"],
+        "video_token_id": ids["<|video_pad|>"],
+        "vision_start_token_id": ids["<|vision_start|>"],
+        "vision_end_token_id": ids["<|vision_end|>"],
+        "tie_word_embeddings": True,
+        "dtype": "float32",
+    }
+    text = {
+        "vocab_size": vocab,
+        "hidden_size": shape.text,
+        "intermediate_size": shape.text_mlp,
+        "num_hidden_layers": shape.text_layers,
+        "num_attention_heads": shape.text // HEAD,
+        "num_key_value_heads": shape.text // HEAD // 2,
+        "max_position_embeddings": MAX_POSITIONS,
+        "tie_word_embeddings": True,
+        "bos_token_id": ids["<|endoftext|>"],
+        "eos_token_id": ids["<|im_end|>"],
+        "pad_token_id": ids["<|endoftext|>"],
+        "dtype": "float32",
+    }
+    vision = {
+        "hidden_size": shape.vision,
+        "intermediate_size": shape.vision_mlp,
+        "depth": shape.vision_layers,
+        "num_heads": shape.vision // HEAD,
+        "out_hidden_size": shape.text,
+        "patch_size": PATCH[family],
+        "in_channels": 3,
+    }
+    if family == "qwen2_5_vl":
+        # Real model: sections 16, 24, 24 of a 128-wide head, full attention in every eighth layer of the tower.
+        text["rope_parameters"] = {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [4, 6, 6]}
+        vision |= {"window_size": 112, "fullatt_block_indexes": list(range(1, shape.vision_layers, 2))}
+        return Qwen2_5_VLConfig(text_config=text, vision_config=vision, **common)
+    # Real model: sections 24, 20, 20 of a 128-wide head, interleaved; features of three layers of the tower on top.
+    text |= {"head_dim": HEAD}
+    text["rope_parameters"] = {
+        "rope_type": "default", "rope_theta": 5e6, "mrope_section": [6, 5, 5], "mrope_interleaved": True
+    }
+    vision |= {"num_position_embeddings": 32 * 32, "deepstack_visual_indexes": [0]}
+    return Qwen3VLConfig(text_config=text, vision_config=vision, **common)
+
+
+def make_model(family: str, config: PreTrainedConfig, seed: int) -> PreTrainedModel:
+    """A model whose weights depend on nothing but the config, ``seed`` and the parameters' names."""
+    model = MODELS[family](config)
+    with torch.no_grad():
+        for owner, module in model.named_modules():
+            for name, parameter in module.named_parameters(recurse=False):
+                _fill(module, name, parameter, rng(seed, "weights", f"{owner}.{name}"))
+    model.tie_weights()
+    return model.eval()
+
+
+def _fill(module: nn.Module, name: str, parameter: torch.Tensor, generator: np.random.Generator) -> None:
+    """Fan-in scaled: unit variance goes in, unit variance comes out.
+
+    With the families' fixed 0.02, which suits widths in the thousands, the features of a narrow tower are faint beside
+    the text, and the model learns the prompts by heart long before it looks (issue 3 measured it).
+    """
+    if isinstance(module, (nn.Linear, nn.Conv3d)) and name == "weight":
+        std = 1 / math.sqrt(parameter[0].numel())
+    elif isinstance(module, nn.Embedding):
+        std = 1 / math.sqrt(parameter.shape[1])
+    else:  # biases 0, scales of norms 1
+        parameter.fill_(1.0 if name == "weight" else 0.0)
+        return
+    values = generator.standard_normal(tuple(parameter.shape), dtype=np.float32)
+    parameter.copy_(torch.from_numpy(values).mul_(std))
