@@ -77,6 +77,8 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def sha256(path: Path) -> str:
+    if not Path(path).is_file():
+        raise DataError(f"{path}: no such file")
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 

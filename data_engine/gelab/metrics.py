@@ -68,10 +68,13 @@ def static_metrics(rows: Sequence[dict]) -> dict:
     def kind(name: str) -> float | None:
         return rate(lambda row, s: s["kind"] == name)
 
+    def is_edge(row: dict, s: dict) -> bool:
+        return s["kind"] == "first_click" or (s["kind"] == "complete" and row.get("path") == 1)
+
     return {
         "rows": len(rows),
         "overall_paper": _mean(s["right"] for _, s in steps),
-        "edge_paper": rate(lambda row, s: s["kind"] == "first_click" or (s["kind"] == "complete" and row["path"] == 1)),
+        "edge_paper": rate(is_edge),
         "path_paper": kind("middle_click"),
         "first_click": kind("first_click"),
         "middle_click": kind("middle_click"),

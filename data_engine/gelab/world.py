@@ -106,6 +106,8 @@ def from_structure(structure: dict, where: str) -> PageGraph:
 
 def _read_page(name: str, record: dict) -> Page:
     targets = {t["action"]: t["target_page"] for t in record["transitions"]}
+    if not all(isinstance(target, str) for target in targets.values()):
+        raise TypeError("a target_page is no text")
     unplaced = set(targets) - set(record["layout"])
     if unplaced:
         raise ValueError(f"transition {sorted(unplaced)[0]!r} has no place in the layout")

@@ -1,0 +1,83 @@
+"""Manifests as they must be, and the files they name."""
+
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+
+import msgspec
+
+from ...dataset import MANIFEST, sha256
+from .faults import Fault
+
+Pixels = Annotated[int, msgspec.Meta(ge=1, le=10_000)]
+
+
+class WorldArguments(msgspec.Struct):
+    """What decides the pixels of a world. ``icons`` has path and hash of the user's own pictures, None: built-in."""
+
+    page_size: tuple[Pixels, Pixels]
+    icons: dict[str, str] | None
+
+
+class WorldManifest(msgspec.Struct):
+    """What data_engine.gelab.build writes beside a world."""
+
+    kind: Literal["gelab-world"]
+    arguments: WorldArguments
+    versions: dict[str, str]
+    fingerprint: str
+    canvas: tuple[int, int]
+    page_size: tuple[Pixels, Pixels]
+    icons: dict[str, str]
+    files: dict[str, str]
+
+
+class Arguments(msgspec.Struct):
+    """What decides the rows, next to the world."""
+
+    scope: Literal["union", "separate"]
+    clicks: Literal["uniform", "center"]
+    sft_subtrees: list[int]
+    st_rl_subtree: int
+    mt_rl_subtree: int
+    test_subtree: int
+    world: str
+
+
+class RowsManifest(msgspec.Struct):
+    """What data_engine.gelab.write writes beside the rows."""
+
+    kind: Literal["gelab-rows"]
+    arguments: Arguments
+    fingerprint: str
+    prompt_sha256: str
+    page_size: tuple[Pixels, Pixels]
+    max_pixels: int
+    rows: dict[str, int]
+    merged: dict[str, int]
+    files: dict[str, str]
+
+
+Manifest = TypeVar("Manifest", WorldManifest, RowsManifest)
+
+
+def load_manifest(folder: Path, kind: type[Manifest], below: str = "") -> Manifest | Fault:
+    """The manifest of a folder, or why it cannot be read."""
+    where = below + MANIFEST
+    try:
+        return msgspec.json.decode((folder / MANIFEST).read_bytes(), type=kind)
+    except FileNotFoundError:
+        return Fault(where, None, "missing file", "every finished folder has one")
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return Fault(where, None, "broken manifest", str(error))
+
+
+def check_files(folder: Path, files: dict[str, str], below: str = "", ignore: frozenset[str] = frozenset()):
+    """Yield the files that are missing, extra or not of the hash that the manifest has."""
+    there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    for name in sorted(files.keys() - there):
+        yield Fault(below + name, None, "missing file", "the manifest has it")
+    for name in sorted(there - files.keys() - ignore - {MANIFEST}):
+        yield Fault(below + name, None, "extra file", "the manifest does not have it")
+    for name in sorted(files.keys() & there):
+        if sha256(folder / name) != files[name]:
+            yield Fault(below + name, None, "edited file", "was changed after it was written")

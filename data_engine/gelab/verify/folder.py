@@ -1,0 +1,191 @@
+"""A rows folder: manifest, hashes, counts, and every row of every file. A world folder: the world alone."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from ...dataset import MANIFEST, DataError
+from .. import prompts
+from ..graph import PageGraph, WorldError
+from ..rows import ICON_COPIES
+from ..tasks import subtree_pages
+from ..world import KIND as WORLD_KIND
+from ..write import EDGE_COPIES
+from ..write import KIND as ROWS_KIND
+from .faults import Fault
+from .files import Arguments, RowsManifest, check_files, load_manifest
+from .pages import ProvenWorld, check_world
+from .rows import RowChecker
+from .text import EpisodeRow, StepRow, TaskRow
+
+FILES = {
+    "sft.jsonl": StepRow,
+    "st_rl.jsonl": StepRow,
+    "mt_rl.jsonl": EpisodeRow,
+    "eval_id.jsonl": StepRow,
+    "eval_ood.jsonl": StepRow,
+    "tasks_id.jsonl": TaskRow,
+    "tasks_ood.jsonl": TaskRow,
+}
+RL = {"st_rl.jsonl", "mt_rl.jsonl"}  # the gold does not stand in the messages
+
+
+@dataclass
+class Report:
+    """``checked``: file -> rows proven or found wrong (for a world: pages). ``faults``: all that were found."""
+
+    checked: dict[str, int] = field(default_factory=dict)
+    faults: list[Fault] = field(default_factory=list)
+
+    @property
+    def kinds(self) -> Counter:
+        return Counter(fault.kind for fault in self.faults)
+
+
+def verify(
+    folder: Path, limit: int | None = None, done: Callable[[str, int], None] = lambda name, rows: None
+) -> Report:
+    """Prove a rows folder (``limit``: the first rows of each file) or a world folder; calls ``done`` after each file.
+
+    Raises DataError in one line if the folder is neither.
+    """
+    report = Report()
+    kind = _kind(folder)
+    below = "world/" if kind == ROWS_KIND else ""
+    world = check_world(folder / below, below)
+    report.faults += world.faults
+    if world.graph:
+        report.checked[below + "pages"] = len(world.graph.pages)
+        done(below + "pages", len(world.graph.pages))
+    if kind == ROWS_KIND:
+        _check_rows(folder, world, limit, report, done)
+    report.faults = list(dict.fromkeys(report.faults))  # a page's hash stands in two manifests
+    return report
+
+
+def _kind(folder: Path) -> str:
+    """What a folder says it is; a manifest that says nothing is a fault to find later, not wrong use."""
+    if not (folder / MANIFEST).is_file():
+        raise DataError(f"{folder}: no {MANIFEST}; give a folder that data_engine.gelab.write or .build wrote")
+    try:
+        manifest = msgspec.json.decode((folder / MANIFEST).read_bytes())
+        kind = manifest["kind"]
+    except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):
+        return ROWS_KIND if (folder / "world").is_dir() else WORLD_KIND
+    if kind not in (ROWS_KIND, WORLD_KIND):
+        raise DataError(f"{folder}: holds {kind!r}; give a folder of {ROWS_KIND} or {WORLD_KIND}")
+    return kind
+
+
+def _check_rows(folder: Path, world: ProvenWorld, limit: int | None, report: Report, done: Callable) -> None:
+    manifest = load_manifest(folder, RowsManifest)
+    if isinstance(manifest, Fault):
+        report.faults.append(manifest)
+        return
+    report.faults += check_files(folder, manifest.files, ignore=frozenset({f"world/{MANIFEST}"}))
+    report.faults += [Fault(MANIFEST, None, *found) for found in _manifest_faults(manifest, world)]
+    if world.graph is None:
+        report.faults.append(Fault("world", None, "broken world", "no row can be checked against it"))
+        return
+    try:
+        plan = Plan(world.graph, manifest.arguments)
+    except WorldError as error:
+        report.faults.append(Fault(MANIFEST, None, "broken manifest", str(error)))
+        return
+    for name in FILES:
+        if (folder / name).is_file():
+            file = RowFile(folder / name, world.graph, manifest, plan, limit)
+            report.faults += file.faults()
+            report.checked[name] = file.checked
+            done(name, file.checked)
+
+
+def _manifest_faults(manifest: RowsManifest, world: ProvenWorld) -> Iterator[tuple[str, str]]:
+    """The manifest fits the world beside it, this prompt builder, and the model's resize."""
+    if manifest.prompt_sha256 != prompts.sha256():
+        yield "other prompts", f"prompt_sha256 {manifest.prompt_sha256[:12]}, here it is {prompts.sha256()[:12]}"
+    width, height = manifest.page_size
+    if manifest.max_pixels != width * height or not any(width % n == 0 == height % n for n in (28, 32)):
+        yield "page size", f"max_pixels {manifest.max_pixels} would resize pages of {width}x{height}"
+    for name in FILES.keys() - (manifest.files.keys() & manifest.rows.keys()):
+        yield "broken manifest", f"has no {name}"
+    if world.manifest is None:
+        return
+    if {manifest.fingerprint, manifest.arguments.world} != {world.manifest.fingerprint}:
+        there = world.manifest.fingerprint[:12]
+        yield "other world", f"rows of world {manifest.fingerprint[:12]} lie with world {there}"
+    if manifest.page_size != world.manifest.page_size:
+        yield "page size", f"rows are for {manifest.page_size}, the world has {world.manifest.page_size}"
+
+
+class Plan:
+    """Which rows each file must have, counted in the graph from the arguments alone."""
+
+    def __init__(self, graph: PageGraph, arguments: Arguments):
+        """Raises WorldError if a subtree does not exist."""
+        sft = [set(subtree_pages(graph, root)) for root in arguments.sft_subtrees]
+        st_rl, mt_rl, test = (
+            [set(subtree_pages(graph, root))]
+            for root in (arguments.st_rl_subtree, arguments.mt_rl_subtree, arguments.test_subtree)
+        )
+        trained = [set.union(*sft)] if arguments.scope == "union" else sft
+        self.pages = {"sft.jsonl": trained, "st_rl.jsonl": st_rl, "mt_rl.jsonl": mt_rl}
+        self.pages |= {"eval_id.jsonl": sft, "tasks_id.jsonl": sft, "eval_ood.jsonl": test, "tasks_ood.jsonl": test}
+        self.steps = {name: _steps(graph, pages) for name, pages in self.pages.items() if FILES[name] is StepRow}
+        tasks = {name: sum(len(p) * (len(p) - 1) for p in pages) for name, pages in self.pages.items()}
+        self.rows = tasks | self.steps
+        self.rows["sft.jsonl"] += EDGE_COPIES[arguments.scope] * len(graph.edges) + 2 * ICON_COPIES * len(graph.places)
+
+
+def _steps(graph: PageGraph, pages: list[set[str]]) -> int:
+    """Rows of all tasks among some pages: one per click, and the final ``complete``."""
+    return sum(graph.distances_to(b)[a] + 1 for some in pages for b in some for a in some if a != b)
+
+
+class RowFile:
+    """One file of rows. ``checked`` is how many lines were read as rows, or tried."""
+
+    def __init__(self, path: Path, graph: PageGraph, manifest: RowsManifest, plan: Plan, limit: int | None):
+        self.path, self.manifest, self.plan, self.limit = path, manifest, plan, limit
+        self.decoder = msgspec.json.Decoder(FILES[path.name])
+        self.checker = RowChecker(graph, manifest.arguments.clicks, plan.pages[path.name], path.name in RL)
+        self.checked = 0
+
+    def faults(self) -> list[Fault]:
+        found = list(self._lines())
+        return found + [Fault(self.path.name, None, "row count", what) for what in self._counts(clean=not found)]
+
+    def _lines(self) -> Iterator[Fault]:
+        self.total = 0
+        with open(self.path, "rb") as file:
+            for self.total, line in enumerate(file, 1):  # noqa: B007
+                if self.limit is None or self.total <= self.limit:
+                    self.checked = self.total
+                    yield from (Fault(self.path.name, self.total, *found) for found in self._line(line))
+
+    def _line(self, line: bytes) -> list[tuple[str, str]]:
+        try:
+            row = self.decoder.decode(line)
+        except msgspec.ValidationError as error:
+            found = [("wrong column", str(error))]
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            found = [("broken line", str(error))]
+        else:
+            return self.checker.check(row, self.total)
+        self.checker.next_idx += 1
+        return found
+
+    def _counts(self, clean: bool) -> Iterator[str]:
+        """Lines, manifest and plan agree; and where each row is right, no step of a task is lacking."""
+        name = self.path.name
+        said, merged = self.manifest.rows.get(name, 0), self.manifest.merged.get(name, 0)
+        if self.total != said:
+            yield f"{self.total:,} rows, the manifest says {said:,}"
+        if said + merged != self.plan.rows[name] or (merged and self.manifest.arguments.clicks == "uniform"):
+            yield f"{said:,} rows and {merged:,} merged in the manifest, the world gives {self.plan.rows[name]:,}"
+        wanted, whole = self.plan.steps.get(name), self.limit is None or self.total <= self.limit
+        if wanted is not None and clean and whole and len(self.checker.steps) != wanted:
+            yield f"{len(self.checker.steps):,} steps of tasks, the world gives {wanted:,}"

@@ -1,0 +1,249 @@
+"""A row against its world: what it asks, shows and answers must follow from the graph and the prompt builder.
+
+A row is read back from its own text and replayed in the graph; the code that wrote it is not called. Pure: no files.
+Findings are ``(kind, what)``; the kinds are those of faults.py.
+"""
+
+import re
+from functools import cache
+
+from msgspec import UNSET
+
+from ...geometry import THOUSAND, Box, clickable, to_thousand
+from .. import prompts
+from ..actions import COMPLETE_ANSWER, Answer, Click, format_click, parse
+from ..graph import ROOT, PageGraph
+from ..prompts import IMAGE
+from ..rows import MIDDLE
+from ..scoring import gold_of, score, score_caption
+from ..tasks import subtree_of
+from ..world import picture_path
+from .text import EpisodeRow, Found, Said, StepRow, TaskRow, columns, leak, loose, odd_question, read_messages
+
+_NAVIGATION = re.compile(re.escape(IMAGE) + r"Instruction: from (\S+) to (\S+)\. History: (.+)", re.DOTALL)
+_PAST = re.compile(r" (?=step\d+: )")
+_ENTRY = re.compile(r"step(\d+): click (.+) icon on (\S+?)\.")
+_CAPTION = re.compile(
+    re.escape(IMAGE) + r"What is the icon at point <\|box_start\|>\(([0-9]{1,6}),([0-9]{1,6})\)<\|box_end\|>.*"
+)
+_GROUNDING = re.compile(re.escape(IMAGE) + r"Click on (.+) icon in the image\.")
+
+Step = tuple[str, str]  # (element name, page it was clicked on)
+
+
+class RowChecker:
+    """Proves the rows of one file, in order. ``pages`` are the sets of pages whose pairs this file's tasks may join."""
+
+    def __init__(self, graph: PageGraph, clicks: str, pages: list[set[str]], rl: bool):
+        self.graph, self.clicks, self.pages, self.rl = graph, clicks, pages, rl
+        self.next_idx = 0
+        self.steps: set[tuple[str, str, int]] = set()  # (start, goal, steps behind) of every proven path row
+        self._seen: dict[tuple, int] = {}
+        self._replay, self._gold_path = cache(self._replay_text), cache(self._shortest)
+        self._spelling = {loose(name): name for name in graph.places}
+
+    def check(self, row: StepRow | EpisodeRow | TaskRow, line: int) -> Found:
+        """Everything that is wrong with the next row."""
+        found = columns(row, "row order", idx=self.next_idx)
+        self.next_idx = row.idx + 1
+        if isinstance(row, TaskRow):
+            return found + self._once(line, row.start, row.goal) + self._task(row, row.start, row.goal)
+        texts = [message.content for message in row.messages]
+        if isinstance(row, EpisodeRow):
+            return found + self._once(line, *texts, *row.images) + self._episode(row)
+        return found + self._once(line, *texts, *row.images, row.solution) + self._step(row)
+
+    def _once(self, line: int, *key: object) -> Found:
+        first = self._seen.setdefault(key, line)
+        return [] if first == line else [("duplicate row", f"equals line {first}")]
+
+    def _task(self, row: StepRow | EpisodeRow | TaskRow, start: str, goal: str, edge: bool = False) -> Found:
+        """Start and goal exist and belong to this file; task, path and source follow from them."""
+        if not self._can_replay(start, goal):
+            lost = [page for page in (start, goal) if page not in self.graph.pages]
+            found = [("other world", f"{page!r} is no page of this world") for page in lost]
+            return found or [("wrong column", f"start and goal are one page, {start}")]
+        found = []
+        if not edge and not any(start in pages and goal in pages for pages in self.pages):
+            found.append(("wrong split", f"the task from {start} to {goal} belongs to no subtree of this file"))
+        distance = 1 if edge else self.graph.distances_to(goal)[start]
+        found += columns(row, task=f"From {start} to {goal}", path=distance)
+        if not isinstance(row, TaskRow):
+            number = subtree_of(self.graph, start if goal == ROOT else goal)
+            found += columns(row, source=f"sub{number}_edge" if edge else f"sub{number}")
+        return found
+
+    def _can_replay(self, start: str, goal: str) -> bool:
+        return start != goal and start in self.graph.pages and goal in self.graph.pages
+
+    def _image(self, row: StepRow | EpisodeRow, page: str, why: str) -> Found:
+        wanted = f"world/{picture_path(page)}"
+        return [] if row.images[:1] == [wanted] else [("wrong image", f"shows {row.images[:1]}, but {why} {page}")]
+
+    # Rows of multi-turn RL
+
+    def _episode(self, row: EpisodeRow) -> Found:
+        start, goal = row.env_config.start, row.env_config.goal
+        task, (found, said) = self._task(row, start, goal), read_messages(row, rl=True)
+        if not said or not self._can_replay(start, goal):
+            return task + found
+        if said.question != prompts.navigation(start, goal, []):
+            name, page = self._gold_path(start, goal)[0]
+            found = found + odd_question(said.question, format_click(name, page, -1, -1))
+        return task + found + self._image(row, start, "the task starts on")
+
+    # Rows of one step
+
+    def _step(self, row: StepRow) -> Found:
+        found, said = read_messages(row, self.rl)
+        if not said:
+            return found
+        kinds = {"caption": self._caption, "grounding": self._grounding}
+        return found + kinds.get(row.task, self._navigation)(row, said)
+
+    def _navigation(self, row: StepRow, said: Said) -> Found:
+        match = _NAVIGATION.fullmatch(said.question)
+        if not match:
+            return odd_question(*said)
+        start, goal, past = match.groups()
+        edge = row.source.endswith("_edge")
+        found = self._task(row, start, goal, edge)
+        if not self._can_replay(start, goal):
+            return found
+        behind, page, broken = self._replay(start, past)
+        if broken:
+            return found + (leak(*said) or broken)
+        if edge and behind:
+            return found + [("wrong history", "an edge row has a history")]
+        found += self._here(row, said.answer, start, goal, behind, page)
+        return found if found or edge else self._first_time(start, goal, len(behind))
+
+    def _replay_text(self, start: str, past: str) -> tuple[list[Step], str, Found]:
+        """(the steps of a history, the page they lead to, what leaves this unknown)."""
+        behind, page = [], start
+        for number, text in enumerate([] if past == "Null" else _PAST.split(past), 1):
+            entry = _ENTRY.fullmatch(text)
+            if not entry or entry[1] != str(number):
+                return behind, page, [("wrong history", f"{text[:120]!r} is not step {number} as prompts.py writes it")]
+            if entry[3] != page:
+                return behind, page, [("wrong history", f"step {number} is on {entry[3]}, the agent was on {page}")]
+            if misnamed := self._name(entry[2], page):
+                return behind, page, misnamed
+            behind.append((entry[2], page))
+            page = self.graph.pages[page].element(entry[2]).target or page
+        return behind, page, []
+
+    def _shortest(self, start: str, goal: str) -> list[Step]:
+        return [(element.name, page) for page, element in self.graph.shortest_path(start, goal)]
+
+    def _here(self, row: StepRow, text: str, start: str, goal: str, behind: list[Step], page: str) -> Found:
+        """Picture, way so far and answer, on the page that the history leads to."""
+        answer = parse(text)
+        if behind and behind[-1] == (answer.icon, answer.page):
+            return [("leaked target", "the history already holds the click that is the answer")]
+        found = self._image(row, page, "the history ends on" if behind else "the task starts on")
+        path = self._gold_path(start, goal)
+        if behind != path[: len(behind)]:
+            return found + [("wrong history", f"leaves the shortest path from {start} to {goal}")]
+        if page == goal:
+            return found + self._complete(row, text)
+        right = path[len(behind)][0]
+        if row.source.endswith("_edge"):  # any element that leads there is an edge
+            there = [e.name for e in self.graph.pages[page].elements if e.target == goal]
+            right = answer.icon if answer.icon in there else right
+        return found + self._click(row, text, answer, page, right)
+
+    def _first_time(self, start: str, goal: str, behind: int) -> Found:
+        if (start, goal, behind) in self.steps:
+            return [("duplicate row", f"step {behind + 1} from {start} to {goal} has a row already")]
+        self.steps.add((start, goal, behind))
+        return []
+
+    # Answers
+
+    def _complete(self, row: StepRow, text: str) -> Found:
+        if text != COMPLETE_ANSWER:
+            return [("wrong answer", f"at the goal, right is {COMPLETE_ANSWER!r}, not {text[:120]!r}")]
+        return self._box(row, []) or _score(row, parse(text))
+
+    def _box(self, row: StepRow, box: list[int]) -> Found:
+        return columns(row, "wrong box", bbox=box, canvas=list(self.graph.canvas))
+
+    def _click(self, row: StepRow, text: str, answer: Answer, page: str, right: str) -> Found:
+        """The answer clicks the element ``right`` of ``page``, at a point and with a bbox that are the world's."""
+        if not isinstance(answer.action, Click):
+            return [("wrong answer", f"on {page}, right is a click on {right!r}, not {text[:120]!r}")]
+        x, y = answer.action.x, answer.action.y
+        found = self._name(answer.icon or "", page)
+        if found and found[0][0] == "other world":
+            return found  # point and box cannot be right either
+        if not found and answer.icon != right:
+            found = [("wrong answer", f"on {page}, right is a click on {right!r}, not on {answer.icon!r}")]
+        if answer.page != page:
+            found.append(("wrong page", f"the answer claims {answer.page!r}, the screenshot is of {page}"))
+        boxes = {element.name: element.box for element in self.graph.pages[page].elements}
+        box = boxes.get(answer.icon, boxes[right])
+        found += self._point(x, y, box, self.clicks) + self._box(row, list(box))
+        if not found and text != format_click(right, page, x, y):
+            found = [("wrong answer", f"{text[:120]!r} is not written as the grammar writes it")]
+        return found or _score(row, answer)
+
+    def _point(self, x: int, y: int, box: Box, clicks: str) -> Found:
+        """A point in 0..1000 lies in the box, and where ``clicks`` puts points."""
+        canvas = self.graph.canvas
+        if not clickable(box, canvas).contains(x, y):
+            if max(x, y) > THOUSAND or box.contains(x, y):
+                return [("pixel coordinates", f"({x},{y}) is in pixels, the field is 0..1000")]
+            return [("missed click", f"({x},{y}) is outside of the box {tuple(clickable(box, canvas))}, in 0..1000")]
+        low, high = MIDDLE if clicks == "uniform" else (0.5, 0.5)
+        where = Box(*to_thousand(*box.at(low, low), canvas), *to_thousand(*box.at(high, high), canvas))
+        return [] if where.contains(x, y) else [("missed click", f"({x},{y}) is not where {clicks!r} clicks are")]
+
+    def _name(self, name: str, page: str) -> Found:
+        """The page has an element of exactly this name."""
+        if any(element.name == name for element in self.graph.pages[page].elements):
+            return []
+        right = self._spelling.get(loose(name))
+        if right is None:
+            return [("other world", f"{name!r} is nowhere in this world")]
+        if right != name:
+            return [("misspelt name", f"{name!r} is written {right!r} in the world")]
+        return [("other world", f"{name!r} stands on {self.graph.places[name][0][0]}, not on {page}")]
+
+    # Rows of one icon
+
+    def _shown(self, row: StepRow) -> str | None:
+        """The page whose screenshot an icon row shows."""
+        page = row.images[0].removeprefix("world/pages/").removesuffix(".png") if row.images else ""
+        return page if page in self.graph.pages and not self._image(row, page, "") else None
+
+    def _caption(self, row: StepRow, said: Said) -> Found:
+        found = columns(row, path=0, source="icon") + self._box(row, [])
+        match, page, name = _CAPTION.fullmatch(said.question), self._shown(row), said.answer
+        if not match or said.question != prompts.captioning(int(match[1]), int(match[2])):
+            return found + (leak(*said) or [("wrong question", f"{said.question[:120]!r} asks for no name")])
+        if not page:
+            return found + [("wrong image", f"{row.images[:1]} is no page of this world")]
+        if misnamed := self._name(name, page):
+            return found + misnamed
+        found += self._point(int(match[1]), int(match[2]), self.graph.pages[page].element(name).box, "uniform")
+        return found if score_caption(name, name) else found + [("wrong score", f"{name!r} scores 0 as a caption")]
+
+    def _grounding(self, row: StepRow, said: Said) -> Found:
+        found = columns(row, path=0, source="icon")
+        match, page = _GROUNDING.fullmatch(said.question), self._shown(row)
+        if not match:
+            leaked = leak(*said, named=True)
+            return found + (leaked or [("wrong question", f"{said.question[:120]!r} asks for no click")])
+        if not page:
+            return found + [("wrong image", f"{row.images[:1]} is no page of this world")]
+        misnamed = self._name(match[1], page)
+        return found + (misnamed or self._click(row, said.answer, parse(said.answer), page, match[1]))
+
+
+def _score(row: StepRow, answer: Answer) -> Found:
+    """The gold, scored as if a model had said it, gets every point."""
+    text = row.messages[-1].content if row.solution is UNSET else row.solution
+    parts = score(answer, gold_of({"idx": row.idx, "solution": text, "bbox": row.bbox, "canvas": row.canvas}))
+    lost = [name for name in parts.__slots__ if getattr(parts, name) != 1]
+    return [("wrong score", f"the gold answer scores 0 in {', '.join(lost)}")] if lost else []

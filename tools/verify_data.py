@@ -1,0 +1,65 @@
+"""Prove a folder of rows, or of a world: ``python tools/verify_data.py PATH [--limit N] [--json]``
+
+Every row is checked against world, pixels and prompt builder. Exit code 0: all is right, one line per file. 1: every
+fault, one line each: file:line, what, the mend. 2: wrong use.
+"""
+
+import argparse
+import json
+import sys
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+
+from data_engine.dataset import DataError
+from data_engine.gelab.verify import Report, verify
+
+SHOWN = 20  # lines per kind of fault; --json has them all
+
+
+def parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__.split(":")[0])
+    parser.add_argument("path", type=Path, metavar="PATH", help="written by data_engine.gelab.write or .build")
+    parser.add_argument("--limit", type=int, metavar="N", help="only the first N rows of each file")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON, with every fault")
+    return parser
+
+
+def fault_lines(report: Report, folder: Path) -> list[str]:
+    """The faults as text: of each kind the first ``SHOWN``, then how many more and where; the total."""
+    lines, shown, more = [], Counter(), Counter()
+    for fault in report.faults:
+        shown[fault.kind] += 1
+        if shown[fault.kind] <= SHOWN:
+            lines.append(f"{folder}/{fault}")
+        else:
+            more[fault.kind, fault.file.rpartition("/")[0] or fault.file] += 1
+    lines += [f"... and {count:,} more of {kind!r} in {folder / file}" for (kind, file), count in more.items()]
+    total = len(report.faults)
+    return lines + [f"{folder}: {total:,} fault{'s' * (total != 1)}"] if total else lines
+
+
+def as_json(report: Report) -> str:
+    faults = [asdict(fault) | {"mend": fault.mend} for fault in report.faults]
+    return json.dumps({"checked": report.checked, "kinds": report.kinds, "faults": faults}, indent=2)
+
+
+def show(name: str, count: int) -> None:
+    """The summary line of a file, as soon as it is checked."""
+    print(f"{name:16} {count:7,} {'pages' if name.endswith('pages') else 'rows'} checked", flush=True)
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parser().parse_args(argv)
+    try:
+        report = verify(args.path, args.limit, (lambda name, count: None) if args.json else show)
+    except DataError as error:
+        print(f"verify_data: {error}", file=sys.stderr)
+        return 2
+    for line in [as_json(report)] if args.json else fault_lines(report, args.path):
+        print(line)
+    return 1 if report.faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
