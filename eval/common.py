@@ -7,12 +7,13 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from engines import ENGINES
+from engines import ENGINES, make_engine
 
-from data_engine.dataset import DataError, read_manifest, verified_path, write_json
+from data_engine.dataset import DataError, read_manifest, sha256, verified_path, write_json
 from data_engine.gelab import prompts
 from data_engine.gelab.graph import WorldError
 from data_engine.gelab.write import KIND
+from data_engine.runlog import open_run
 
 REPO = Path(__file__).resolve().parents[1]
 
@@ -26,11 +27,50 @@ def engine_flags(parser: argparse.ArgumentParser) -> None:
         "--train-rows", type=Path, help="rows the blind engine reads; default: sft.jsonl beside the data"
     )
     parser.add_argument("--template", help="ms-swift template; default: ours for the model's family")
-    parser.add_argument("--max-new-tokens", type=int, default=256)
-    parser.add_argument("--batch-size", type=int, default=16, help="requests that a model answers together")
+    parser.add_argument("--max-new-tokens", type=positive, default=256)
+    parser.add_argument("--batch-size", type=positive, default=16, help="requests that a model answers together")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--limit", type=int, help="only the first N rows or tasks")
+    parser.add_argument("--limit", type=positive, help="only the first N rows or tasks")
     parser.add_argument("--json", action="store_true", help="print the metrics as JSON")
+
+
+def positive(text: str) -> int:
+    """A whole number, 1 or more, as an argument type."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
+    return int(text)
+
+
+def engine_and_run(args: argparse.Namespace, kind: str, data: Path, manifest: dict, **more: object) -> tuple:
+    """(engine, record of the run): the record holds everything that decides the answers. Raises DataError.
+
+    The engine is made first, so that a wrong --engine or --model leaves no started run behind.
+    """
+    train_rows = args.train_rows or data.parent / "sft.jsonl"
+    engine = make_engine(
+        args.engine,
+        model=args.model,
+        train_rows=train_rows,
+        max_pixels=manifest["max_pixels"],
+        template=args.template,
+        max_new_tokens=args.max_new_tokens,
+        batch_size=args.batch_size,
+    )
+    run = {
+        "kind": kind,
+        "data": {"name": data.name, "sha256": sha256(data), "fingerprint": manifest["fingerprint"]},
+        "engine": args.engine,
+        "model": identity(args.model),
+        "train_rows": sha256(train_rows) if args.engine == "blind" else None,
+        "template": args.template,
+        "seed": args.seed,
+        "max_new_tokens": args.max_new_tokens,
+        "batch_size": args.batch_size,
+        "limit": args.limit,
+        **more,
+    }
+    open_run(args.out, run)
+    return engine, run
 
 
 def checked_manifest(data: Path) -> dict:

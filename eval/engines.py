@@ -96,20 +96,23 @@ def _text_keys(prompt: str) -> list[tuple]:
 
 
 class Replay:
-    """Answers of an earlier run: a predictions.jsonl or trajectories.jsonl."""
+    """Answers of an earlier run: a predictions.jsonl (same rows, same questions) or trajectories.jsonl (same tasks)."""
 
     def __init__(self, path: Path):
-        self.path, self.said = path, {}
+        self.path = path
+        self.said: dict[str, tuple[str | None, str]] = {}  # key -> question (None: not kept), answer
         for row in read_rows(path):
-            answers = [row["prediction"]] if "prediction" in row else [turn["answer"] for turn in row["turns"]]
-            keys = [f"{row['idx']}"] if "prediction" in row else [f"{row['key']}/{i}" for i in range(len(answers))]
-            self.said.update(zip(keys, answers, strict=True))
+            if "prediction" in row:
+                self.said[str(row["idx"])] = row["messages"][-2]["content"], row["prediction"]
+            else:
+                self.said |= {f"{row['key']}/{i}": (None, turn["answer"]) for i, turn in enumerate(row["turns"])}
 
     def answer(self, requests: Sequence[Request], temperature: float, seed: int) -> list[str]:
-        missing = [request.key for request in requests if request.key not in self.said]
-        if missing:
-            raise DataError(f"{self.path}: has no answer for {missing[0]}; replay a run of the same rows or tasks")
-        return [self.said[request.key] for request in requests]
+        for request in requests:
+            question = self.said.get(request.key, ("", ""))[0]
+            if question not in (None, request.prompt):
+                raise DataError(f"{self.path}: has no answer to {request.key}; replay a run of the same rows or tasks")
+        return [self.said[request.key][1] for request in requests]
 
 
 class Transformers:

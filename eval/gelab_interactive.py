@@ -12,16 +12,16 @@ import argparse
 import sys
 from pathlib import Path
 
-from common import checked_manifest, engine_flags, finish, identity, run_main
-from engines import Engine, make_engine
+from common import checked_manifest, engine_and_run, engine_flags, finish, positive, run_main
+from engines import Engine
 
-from data_engine.dataset import DataError, read_rows, sha256
+from data_engine.dataset import DataError, read_rows
 from data_engine.episode import Request, run_episodes
 from data_engine.gelab.env import MAX_STEPS, NavigationEpisode
 from data_engine.gelab.metrics import interactive_metrics
 from data_engine.gelab.tasks import Task
 from data_engine.gelab.world import World
-from data_engine.runlog import open_run, run_chunks
+from data_engine.runlog import run_chunks
 from data_engine.seeds import rng
 
 
@@ -29,6 +29,7 @@ def load_world(folder: Path, manifest: dict, tasks: Path) -> World:
     world = World(folder)
     if world.fingerprint != manifest["fingerprint"]:
         raise DataError(f"{folder}: is not the world of {tasks}; give the world folder beside the tasks")
+    world.check_pictures()
     return world
 
 
@@ -75,32 +76,22 @@ def main() -> None:
     parser.add_argument("--tasks", type=Path, required=True, help="tasks_id.jsonl or tasks_ood.jsonl")
     parser.add_argument("--attempts", type=int, default=5, help="sampled attempts per task (the paper: 5)")
     parser.add_argument("--temperature", type=float, default=1.0, help="of the sampled attempts; the paper gives none")
-    parser.add_argument("--max-steps", type=int, default=MAX_STEPS, help="answers before an episode is cut")
+    parser.add_argument("--max-steps", type=positive, default=MAX_STEPS, help="answers before an episode is cut")
     engine_flags(parser)
     args = parser.parse_args()
     manifest = checked_manifest(args.tasks)
     world = load_world(args.world, manifest, args.tasks)
     tasks = read_rows(args.tasks, args.limit)
-    run = {
-        "kind": "gelab-interactive",
-        "data": {"name": args.tasks.name, "sha256": sha256(args.tasks), "fingerprint": world.fingerprint},
-        "engine": args.engine,
-        "model": identity(args.model),
-        "decoding": {"temperature": args.temperature, "seed": args.seed, "max_new_tokens": args.max_new_tokens},
-        "attempts": args.attempts,
-        "max_steps": args.max_steps,
-        "batch_size": args.batch_size,
-        "limit": args.limit,
-    }
-    open_run(args.out, run)
-    engine = make_engine(
-        args.engine,
-        model=args.model,
-        train_rows=args.train_rows or args.tasks.parent / "sft.jsonl",
-        max_pixels=manifest["max_pixels"],
-        template=args.template,
-        max_new_tokens=args.max_new_tokens,
-        batch_size=args.batch_size,
+    if not all("goal" in row for row in tasks):
+        raise DataError(f"{args.tasks}: its rows are no tasks; give tasks_id.jsonl or tasks_ood.jsonl")
+    engine, run = engine_and_run(
+        args,
+        "gelab-interactive",
+        args.tasks,
+        manifest,
+        attempts=args.attempts,
+        temperature=args.temperature,
+        max_steps=args.max_steps,
     )
     items = [(attempt, row) for attempt in range(args.attempts + 1) for row in tasks]
 

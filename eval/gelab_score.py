@@ -10,7 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from common import finish, run_main
+from common import finish, positive, run_main
 
 from data_engine.dataset import DataError, read_json, read_rows, sha256
 from data_engine.gelab.actions import parse
@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("predictions", type=Path)
     parser.add_argument("--out", type=Path, help="where to write the metrics")
     parser.add_argument("--world", type=Path, help="world that gives boxes to rows without one")
-    parser.add_argument("--limit", type=int)
+    parser.add_argument("--limit", type=positive, help="only the first N rows")
     parser.add_argument("--json", action="store_true", help="print the metrics as JSON")
     args = parser.parse_args()
     world = World(args.world) if args.world else None

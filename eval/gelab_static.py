@@ -9,14 +9,13 @@ import argparse
 import sys
 from pathlib import Path
 
-from common import checked_manifest, engine_flags, finish, identity, run_main
-from engines import make_engine
+from common import checked_manifest, engine_and_run, engine_flags, finish, run_main
 
-from data_engine.dataset import read_rows, sha256, verified_path
+from data_engine.dataset import DataError, read_rows, verified_path
 from data_engine.episode import Request
 from data_engine.gelab import prompts
 from data_engine.gelab.metrics import static_metrics
-from data_engine.runlog import open_run, run_chunks
+from data_engine.runlog import run_chunks
 
 
 def request(row: dict, folder: Path) -> Request:
@@ -34,27 +33,11 @@ def main() -> None:
     args = parser.parse_args()
     manifest = checked_manifest(args.data)
     rows = read_rows(args.data, args.limit)
+    if not all(row.get("messages", [{}])[-1].get("role") == "assistant" for row in rows):
+        raise DataError(f"{args.data}: its rows hold no answer; give eval_id.jsonl, eval_ood.jsonl or sft.jsonl")
     for image in sorted({row["images"][0] for row in rows}):
         verified_path(args.data.parent, image)
-    run = {
-        "kind": "gelab-static",
-        "data": {"name": args.data.name, "sha256": sha256(args.data), "fingerprint": manifest["fingerprint"]},
-        "engine": args.engine,
-        "model": identity(args.model),
-        "decoding": {"temperature": 0, "seed": args.seed, "max_new_tokens": args.max_new_tokens},
-        "batch_size": args.batch_size,
-        "limit": args.limit,
-    }
-    open_run(args.out, run)
-    engine = make_engine(
-        args.engine,
-        model=args.model,
-        train_rows=args.train_rows or args.data.parent / "sft.jsonl",
-        max_pixels=manifest["max_pixels"],
-        template=args.template,
-        max_new_tokens=args.max_new_tokens,
-        batch_size=args.batch_size,
-    )
+    engine, run = engine_and_run(args, "gelab-static", args.data, manifest)
 
     def work(_: int, chunk: list[dict]) -> list[dict]:
         answers = engine.answer([request(row, args.data.parent) for row in chunk], temperature=0, seed=args.seed)

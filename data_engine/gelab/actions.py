@@ -6,6 +6,7 @@ a Click, a Complete or a ParseFailure.
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 CLICK_TEMPLATE = "Explain:click {icon} icon on {page}.\tAction: click(start_box='<|box_start|>({x},{y})<|box_end|>')"
@@ -59,8 +60,8 @@ def format_click(icon: str, page: str, x: int, y: int) -> str:
     return CLICK_TEMPLATE.format(icon=icon, page=page, x=x, y=y)
 
 
-_ACTION = re.compile(r"action:", re.IGNORECASE)
-_EXPLAIN = re.compile(r"explain:", re.IGNORECASE)
+_ACTION = re.compile(r"\baction:", re.IGNORECASE)
+_EXPLAIN = re.compile(r"\bexplain:", re.IGNORECASE)
 _POINT = r"(?:<\|box_start\|>)?\(\s*(-?[0-9]{1,6})\s*,\s*(-?[0-9]{1,6})\s*\)(?:<\|box_end\|>)?"
 _CLICK = re.compile(rf"click\(\s*start_box\s*=\s*(['\"]?){_POINT}\1\s*\)", re.IGNORECASE)
 _COMPLETE = re.compile(r"complete\.?", re.IGNORECASE)
@@ -71,14 +72,13 @@ _STRICT = re.compile(rf"[Ee]xplain:[^\t]+\tAction: {_STRICT_ACTION}")
 
 def parse(text: str) -> Answer:
     """Read an answer; never raises. Time is linear in the length of ``text``."""
-    text = _after_think(text)
+    text = after_think(text)
     if text is None:
         return Answer(ParseFailure("unclosed think"))
     marks = list(_ACTION.finditer(text))
     if not marks:
         return Answer(ParseFailure("no action"), explain=_explain(text))
-    ends = [mark.start() for mark in marks[1:]] + [len(text)]
-    actions = {_read_action(text[mark.end() : end].strip()) for mark, end in zip(marks, ends, strict=True)}
+    actions = {_read_action(body) for body in _bodies(text, marks)}
     explain = _explain(text[: marks[0].start()])
     icon, page = _claim(explain)
     if None in actions:
@@ -87,15 +87,23 @@ def parse(text: str) -> Answer:
         action = ParseFailure("several actions")
     else:
         action = actions.pop()
-    return Answer(action, explain, icon, page, well_formed=_STRICT.fullmatch(text) is not None)
+    well_formed = not isinstance(action, ParseFailure) and _STRICT.fullmatch(text) is not None
+    return Answer(action, explain, icon, page, well_formed)
 
 
-def _after_think(text: str) -> str | None:
-    """The answer proper, without a leading ``<think>..</think>`` and closing tokens; None if the block never closes."""
-    _, closed, tail = text.rpartition("</think>")
-    if not closed and text.lstrip().startswith("<think>"):
+def _bodies(text: str, marks: list[re.Match]) -> Iterator[str]:
+    """What follows each ``Action:``, up to the next one or to the ``Explain:`` that leads it in."""
+    for mark, following in zip(marks, marks[1:], strict=False):
+        lead = _EXPLAIN.search(text, mark.end(), following.start())
+        yield text[mark.end() : lead.start() if lead else following.start()].strip()
+    yield text[marks[-1].end() :].strip()
+
+
+def after_think(text: str) -> str | None:
+    """The answer proper, without a leading ``<think>..</think>`` and closing tokens; None if a block never closes."""
+    answer = text.rpartition("</think>")[2]
+    if answer.lstrip().startswith("<think>"):
         return None
-    answer = tail if closed else text
     end = len(answer)
     while (shorter := _before_end_token(answer, end)) < end:
         end = shorter

@@ -5,7 +5,7 @@ import sys
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-from ..dataset import DataError, is_made, new_folder, read_json, sha256, write_manifest
+from ..dataset import is_made, new_folder, read_json, sha256, write_manifest
 from ..geometry import Size
 from .graph import Page, PageGraph, WorldError
 from .icons import IconSet
@@ -103,12 +103,19 @@ def _draw_some(renderer: Renderer, pages: list[Page], folder: Path) -> dict[str,
     return hashes
 
 
+def _size(text: str) -> Size:
+    try:
+        return Size.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m data_engine.gelab.build", description=__doc__.split(":")[0])
     parser.add_argument("world", type=Path, metavar="WORLD", help="folder to write")
     parser.add_argument("--tree", type=int, nargs="+", default=list(TREE), help="children per page, level by level")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--page-size", type=Size.parse, default=PAGE_SIZE, help="pixels, WIDTHxHEIGHT")
+    parser.add_argument("--page-size", type=_size, default=PAGE_SIZE, help="pixels, WIDTHxHEIGHT")
     parser.add_argument("--icons", type=Path, help="folder with CATEGORY/PNG/*.png; default: the built-in set")
     parser.add_argument("--workers", type=int, default=1, help="processes that draw")
     parser.add_argument("--from-structure", type=Path, metavar="FILE", help="a ui_structure.json to import")
@@ -121,7 +128,7 @@ def main(argv: list[str] | None = None) -> int:
         manifest = build(
             args.world, tuple(args.tree), args.seed, args.page_size, args.icons, args.workers, args.from_structure
         )
-    except (DataError, WorldError, ValueError) as error:
+    except (ValueError, OSError) as error:  # DataError and WorldError are ValueErrors
         print(f"build: {error}", file=sys.stderr)
         return 2
     pages = sum(name.startswith("pages/") for name in manifest["files"])

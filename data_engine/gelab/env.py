@@ -11,6 +11,7 @@ import gymnasium
 import numpy as np
 
 from ..episode import Request
+from ..geometry import Box
 from . import prompts
 from .actions import Click, Complete, ParseFailure, parse
 from .graph import PageGraph
@@ -68,10 +69,15 @@ class Navigation:
         return outcome
 
     def _declare(self, action: Click | Complete | ParseFailure) -> str:
+        """The answer at the goal: ``complete`` declares; a click moves nothing any more. The episode ends."""
         self.done = True
         self.declared = type(action) is Complete
-        outcome = {Click: MISS, Complete: COMPLETE}.get(type(action), UNREADABLE)
-        self.events.append((outcome, None, self.page))
+        name = None
+        if type(action) is Click:
+            bounds = (entry for entry in self._hits[self.page] if Box(*entry[:4]).contains(action.x, action.y))
+            name = next((entry[4] for entry in bounds), None)
+        outcome = {Click: HIT if name else MISS, Complete: COMPLETE}.get(type(action), UNREADABLE)
+        self.events.append((outcome, name, self.page))
         return outcome
 
     def history(self) -> list[str]:

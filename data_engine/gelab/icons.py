@@ -51,8 +51,11 @@ class IconSet:
         if source.startswith("builtin:"):
             _, glyph, colour = source.split(":")
             return _draw_glyph(glyph, COLOURS[colour])
-        with Image.open(self.folder / source) as image:
-            return image.convert("RGBA").resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+        try:
+            with Image.open(self.folder / source) as image:
+                return image.convert("RGBA").resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+        except OSError as error:
+            raise ValueError(f"--icons: {self.folder / source} is no picture ({error}); mend or remove it") from None
 
 
 @cache

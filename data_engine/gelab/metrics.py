@@ -51,10 +51,13 @@ def _kind(row: dict, complete: bool) -> str:
         return "grounding"
     if complete:
         return "complete"
-    question = (
-        next(m["content"] for m in row["messages"] if m["role"] == "user") if "messages" in row else row["problem"]
-    )
-    return "first_click" if NULL_HISTORY in question else "middle_click"
+    return "first_click" if NULL_HISTORY in _question(row) else "middle_click"
+
+
+def _question(row: dict) -> str:
+    if "messages" not in row:
+        return row["problem"]
+    return next(message["content"] for message in row["messages"] if message["role"] == "user")
 
 
 def static_metrics(rows: Sequence[dict]) -> dict:
@@ -100,10 +103,12 @@ def _count(values: Iterable[str | None]) -> dict[str, int]:
 def _tasks(steps: list[tuple[dict, dict]]) -> dict:
     """Task accuracy, over and by path length. A task counts if all its length + 1 rows are there, each once."""
     rights: dict[tuple[str, int], list[int]] = defaultdict(list)
+    asked: dict[tuple[str, int], set[str]] = defaultdict(set)
     for row, s in steps:
         if "path" in row and not str(row.get("source", "")).endswith("_edge"):
             rights[row["task"], row["path"]].append(s["right"])
-    whole = {task: r for task, r in rights.items() if len(r) == task[1] + 1}
+            asked[row["task"], row["path"]].add(_question(row))
+    whole = {task: r for task, r in rights.items() if len(r) == len(asked[task]) == task[1] + 1}
     by_length = {
         str(n): {
             "tasks": sum(length == n for _, length in whole),

@@ -7,7 +7,7 @@ and icon right and the click inside the box of the right element.
 from dataclasses import dataclass
 
 from ..geometry import THOUSAND, Box, Size, clickable
-from .actions import Answer, Click, Complete, parse
+from .actions import Answer, Click, Complete, after_think, parse
 from .layout import CANVAS
 
 
@@ -66,5 +66,5 @@ def score(answer: Answer, gold: Gold) -> Parts:
 
 
 def score_caption(text: str, name: str) -> int:
-    """1 if the answer is the icon's name and nothing else but blanks, closing tokens or a final period."""
-    return int(text.replace("<|im_end|>", "").strip().removesuffix(".") == name)
+    """1 if the answer, read as other answers are, is the icon's name and nothing else but a final period."""
+    return int((after_think(text) or "").strip().removesuffix(".") == name)

@@ -47,12 +47,20 @@ class World:
     def picture(self, page: str) -> Path:
         return self.folder / picture_path(page)
 
-    def _screenshot(self, page: str) -> np.ndarray:
-        """(height, width, 3) uint8, read-only. Raises DataError if the file is missing or was changed."""
+    def check_pictures(self) -> None:
+        """Raises DataError at the first screenshot that is missing or was changed."""
+        for page in self.graph.pages:
+            self._checked_picture(page)
+
+    def _checked_picture(self, page: str) -> Path:
         path = self.picture(page)
         if not path.is_file() or sha256(path) != self.manifest["files"].get(picture_path(page)):
             raise DataError(f"{path}: missing or changed after the world was built; build it again")
-        pixels = read_pixels(path)
+        return path
+
+    def _screenshot(self, page: str) -> np.ndarray:
+        """(height, width, 3) uint8, read-only. Raises DataError if the file is missing or was changed."""
+        pixels = read_pixels(self._checked_picture(page))
         pixels.flags.writeable = False
         return pixels
 

@@ -49,7 +49,9 @@ def write(world_folder: Path, out: Path, options: Options = Options()) -> dict:
     world = World(world_folder)
     _check_page_size(world)
     arguments = asdict(options) | {"sft_subtrees": list(options.sft_subtrees), "world": world.fingerprint}
+    _check_options(options, world, out)
     if not is_made(out, KIND, arguments):
+        world.check_pictures()
         with new_folder(out) as folder:
             shutil.copytree(world.folder, folder / "world")
             counts, merged = _write_files(folder, world.graph, options)
@@ -65,6 +67,13 @@ def write(world_folder: Path, out: Path, options: Options = Options()) -> dict:
                 merged=merged,
             )
     return read_manifest(out, KIND)
+
+
+def _check_options(options: Options, world: World, out: Path) -> None:
+    if len(set(options.sft_subtrees)) < len(options.sft_subtrees):
+        raise DataError(f"--sft-subtrees {' '.join(map(str, options.sft_subtrees))}: name each subtree once")
+    if world.folder.resolve() in Path(out).resolve().parents:
+        raise DataError(f"{out}: lies inside the world, which is copied into it; choose a folder beside it")
 
 
 def _check_page_size(world: World) -> None:
@@ -146,7 +155,7 @@ def main(argv: list[str] | None = None) -> int:
     world, out = given.pop("world"), given.pop("out")
     try:
         manifest = write(world, out, Options(**given | {"sft_subtrees": tuple(given["sft_subtrees"])}))
-    except (DataError, WorldError) as error:
+    except (DataError, WorldError, OSError) as error:
         print(f"write: {error}", file=sys.stderr)
         return 2
     for name, count in manifest["rows"].items():

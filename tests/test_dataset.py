@@ -1,0 +1,123 @@
+"""Rows and folders on disk: atomic, hashed, and refused with file and line when broken."""
+
+import pytest
+
+from data_engine.dataset import (
+    DataError,
+    is_made,
+    new_folder,
+    read_json,
+    read_manifest,
+    read_rows,
+    sha256,
+    verified_path,
+    write_json,
+    write_manifest,
+    write_rows,
+)
+
+ROWS = [{"idx": 0, "text": 'TAB\t, quote ", line\nend'}, {"idx": 1, "text": "Äpfel 🍎", "box": [1, 2]}]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A finished folder of kind "things" with two files."""
+    with new_folder(tmp_path / "things") as folder:
+        write_rows(folder / "rows.jsonl", ROWS)
+        (folder / "below").mkdir()
+        (folder / "below" / "note.txt").write_text("abc")
+        write_manifest(folder, "things", {"seed": 1}, rows=2)
+    return tmp_path / "things"
+
+
+def test_rows_come_back(tmp_path):
+    assert write_rows(tmp_path / "r.jsonl", iter(ROWS)) == 2
+    assert read_rows(tmp_path / "r.jsonl") == ROWS
+    assert (tmp_path / "r.jsonl").read_bytes().count(b"\n") == 2
+
+
+@pytest.mark.parametrize("limit, count", [(None, 2), (0, 0), (1, 1), (5, 2)])
+def test_limit(tmp_path, limit, count):
+    write_rows(tmp_path / "r.jsonl", ROWS)
+    assert read_rows(tmp_path / "r.jsonl", limit) == ROWS[:count]
+
+
+@pytest.mark.parametrize("line", [b"{", b"[1, 2]", b'"text"', b'{"a": 1} x', b"\xff\xfe", b"nan"])
+def test_a_broken_line_is_named(tmp_path, line):
+    (tmp_path / "r.jsonl").write_bytes(b'{"idx":0}\n' + line + b'\n{"idx":2}\n')
+    with pytest.raises(DataError, match=r"r\.jsonl:2: not a JSON object; write the file again"):
+        read_rows(tmp_path / "r.jsonl")
+
+
+def test_missing_and_broken_files_are_named(tmp_path):
+    for read in (read_rows, read_json, sha256):
+        with pytest.raises(DataError, match="none.json: no such file"):
+            read(tmp_path / "none.json")
+    (tmp_path / "half.json").write_text("{")
+    with pytest.raises(DataError, match="half.json: not JSON"):
+        read_json(tmp_path / "half.json")
+
+
+def test_json_is_replaced_whole_or_not_at_all(tmp_path):
+    write_json(tmp_path / "a.json", {"a": 1})
+    with pytest.raises(TypeError):
+        write_json(tmp_path / "a.json", {"a": object()})
+    assert read_json(tmp_path / "a.json") == {"a": 1}
+    write_json(tmp_path / "a.json", {"a": "ä"})
+    assert read_json(tmp_path / "a.json") == {"a": "ä"} and [p.name for p in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_manifest_describes_every_file(folder):
+    manifest = read_manifest(folder, "things")
+    assert manifest["arguments"] == {"seed": 1} and manifest["rows"] == 2
+    assert manifest["files"] == {
+        "below/note.txt": "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",  # SHA-256 of "abc"
+        "rows.jsonl": sha256(folder / "rows.jsonl"),
+    }
+    assert set(manifest["versions"]) >= {"pillow", "numpy"}
+
+
+def test_manifest_of_another_kind(folder):
+    with pytest.raises(DataError, match="things: holds 'things', not 'others'; give the right folder"):
+        read_manifest(folder, "others")
+
+
+def test_a_folder_that_fails_vanishes(tmp_path):
+    with pytest.raises(ZeroDivisionError), new_folder(tmp_path / "out") as half:
+        (half / "file").write_text("x")
+        assert not (tmp_path / "out").exists()
+        raise ZeroDivisionError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_never_replaces_another(folder, tmp_path):
+    with pytest.raises(OSError), new_folder(tmp_path / "things") as half:
+        (half / "file").write_text("x")
+    assert read_manifest(folder, "things")["rows"] == 2 and [p.name for p in tmp_path.iterdir()] == ["things"]
+
+
+def test_is_made(folder, tmp_path):
+    assert is_made(folder, "things", {"seed": 1})
+    assert not is_made(tmp_path / "free", "things", {"seed": 1})
+    (tmp_path / "empty").mkdir()
+    assert not is_made(tmp_path / "empty", "things", {"seed": 1})
+    with pytest.raises(DataError, match="was made with other arguments"):
+        is_made(folder, "things", {"seed": 2})
+    with pytest.raises(DataError, match="no manifest.json"):
+        is_made(folder / "below", "things", {"seed": 1})
+    with pytest.raises(DataError, match="no manifest.json"):
+        is_made(folder / "rows.jsonl", "things", {"seed": 1})
+
+
+def test_verified_path(folder):
+    path = verified_path(folder, "rows.jsonl", "things")
+    assert path.is_absolute() and path.samefile(folder / "rows.jsonl")
+    with pytest.raises(DataError, match="other.jsonl: not part of this folder"):
+        verified_path(folder, "other.jsonl", "things")
+    with open(folder / "rows.jsonl", "ab") as file:
+        file.write(b"\n")
+    with pytest.raises(DataError, match="rows.jsonl: was changed after it was written; write the rows again"):
+        verified_path(folder, "rows.jsonl", "things")
+    (folder / "below" / "note.txt").unlink()
+    with pytest.raises(DataError, match="note.txt: not part of this folder"):
+        verified_path(folder, "below/note.txt", "things")

@@ -1,0 +1,238 @@
+"""Engines: the model-free ones by hand, and ms-swift's on an untrained tiny model, on the CPU."""
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from data_engine.dataset import DataError, read_json, read_rows, write_rows
+from data_engine.episode import Request
+from data_engine.gelab import prompts
+from data_engine.gelab.actions import Click, parse
+from data_engine.geometry import in_range
+
+REPO = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def engines():
+    """The module eval/engines.py: a script's neighbour, in no package."""
+    spec = importlib.util.spec_from_file_location("engines_under_test", REPO / "eval" / "engines.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def ask(prompt: str, key: str = "0", image: Path = Path("none.png"), gold: str = "gold") -> Request:
+    return Request(prompts.SYSTEM, prompt, image, key, lambda: gold)
+
+
+NAV = prompts.navigation
+
+
+def test_unknown_engine_lists_the_known(engines):
+    with pytest.raises(DataError, match="--engine gpt: unknown; known are transformers, oracle, random, blind, replay"):
+        engines.make_engine("gpt")
+
+
+@pytest.mark.parametrize("name", ["transformers", "replay"])
+def test_what_needs_a_model_says_so(engines, name):
+    with pytest.raises(DataError, match=f"--engine {name}: needs --model"):
+        engines.make_engine(name)
+
+
+def test_oracle_says_gold(engines):
+    assert engines.make_engine("oracle").answer([ask("?", gold="a"), ask("?", gold="b")], 1.0, 0) == ["a", "b"]
+
+
+def test_random_depends_on_seed_and_key_alone(engines):
+    engine = engines.make_engine("random")
+    requests = [ask("?", key=str(i)) for i in range(200)]
+    answers = engine.answer(requests, 0.0, 5)
+    assert engine.answer(requests[::-1], 1.0, 5) == answers[::-1]  # neither batch nor order
+    assert engine.answer(requests, 0.0, 6) != answers
+    clicks = [parse(answer).action for answer in answers]
+    assert all(isinstance(click, Click) and in_range(click.x, click.y) for click in clicks)
+    assert {click.x // 250 for click in clicks} >= {0, 1, 2, 3} and {click.y // 250 for click in clicks} >= {0, 1, 2, 3}
+
+
+@pytest.fixture
+def train_rows(tmp_path) -> Path:
+    """Training rows to work by hand."""
+
+    def row(prompt: str, answer: str, system: bool = False) -> dict:
+        head = [{"role": "system", "content": prompts.SYSTEM}] if system else []
+        return {"messages": [*head, {"role": "user", "content": prompt}, {"role": "assistant", "content": answer}]}
+
+    rows = [
+        row(NAV("page_0", "page_2", []), "key"),
+        row(NAV("page_0", "page_2", []), "key"),
+        row(NAV("page_0", "page_2", []), "car", system=True),
+        row(NAV("page_0", "page_2", ["click key icon on page_0."]), "boat"),
+        row(NAV("page_5", "page_2", []), "cat"),
+        row(NAV("page_0", "page_3", ["click key icon on page_0."]), "dog"),
+        row(NAV("page_0", "page_4", ["click key icon on page_0."]), "dog"),
+        row(NAV("page_9", "page_9", ["click z icon on page_9."]), "zebra"),
+        row(NAV("page_9", "page_8", ["click z icon on page_9."]), "zebra"),
+        row(NAV("page_9", "page_7", ["click z icon on page_9."]), "zebra"),
+        row(NAV("page_9", "page_6", ["click z icon on page_9."]), "zebra"),
+    ]
+    write_rows(tmp_path / "sft.jsonl", rows)
+    return tmp_path / "sft.jsonl"
+
+
+@pytest.mark.parametrize(
+    "prompt, answer",
+    [
+        (NAV("page_0", "page_2", []), "key"),  # the same prompt: 2 of 3
+        (NAV("page_0", "page_2", ["click key icon on page_0."]), "boat"),
+        (NAV("page_7", "page_2", []), "key"),  # same goal and last step: key 2, car 1, cat 1
+        (NAV("page_7", "page_2", ["click x icon on page_1.", "click key icon on page_0."]), "boat"),
+        (
+            NAV("page_0", "page_6", ["click key icon on page_0."]),
+            "dog",
+        ),  # same last step, whatever the goal: dog 2 of 3
+        (NAV("page_1", "page_3", ["click missed on page_1."]), "dog"),  # same goal
+        ("<image>What is this?", "zebra"),  # anything: zebra 4 of 11
+    ],
+)
+def test_blind_takes_the_nearest_text(engines, train_rows, prompt, answer):
+    assert engines.make_engine("blind", train_rows=train_rows).answer([ask(prompt)], 0.0, 0) == [answer]
+
+
+def test_blind_never_opens_the_screenshot(engines, train_rows, tmp_path):
+    blind = engines.make_engine("blind", train_rows=train_rows)
+    requests = [ask(NAV("page_0", "page_2", []), image=tmp_path / name) for name in ("no.png", "neither.png")]
+    assert len(set(blind.answer(requests, 0.0, 0))) == 1
+
+
+def test_blind_needs_its_rows(engines, tmp_path):
+    with pytest.raises(DataError, match="no training rows at .*none.jsonl; name them with --train-rows"):
+        engines.make_engine("blind", train_rows=tmp_path / "none.jsonl")
+
+
+def test_replay_of_predictions_and_trajectories(engines, tmp_path):
+    write_rows(tmp_path / "p.jsonl", [{"idx": 3, "prediction": "a"}, {"idx": 4, "prediction": "b"}])
+    replay = engines.make_engine("replay", model=str(tmp_path / "p.jsonl"))
+    assert replay.answer([ask("?", "4"), ask("?", "3")], 0.0, 0) == ["b", "a"]
+    with pytest.raises(DataError, match="p.jsonl: has no answer for 5; replay a run of the same rows or tasks"):
+        replay.answer([ask("?", "5")], 0.0, 0)
+    write_rows(tmp_path / "t.jsonl", [{"key": "1/7", "turns": [{"answer": "a"}, {"answer": "b"}]}])
+    replay = engines.make_engine("replay", model=str(tmp_path / "t.jsonl"))
+    assert replay.answer([ask("?", "1/7/1"), ask("?", "1/7/0")], 0.0, 0) == ["b", "a"]
+
+
+# ---- models
+
+
+def test_a_lora_checkpoint_names_its_base(engines, tmp_path):
+    lora, full = tmp_path / "lora", tmp_path / "full"
+    lora.mkdir(), full.mkdir()
+    (lora / "adapter_config.json").write_text("{}")
+    (lora / "args.json").write_text(json.dumps({"model": "the/base", "other": 1}))
+    (full / "args.json").write_text(json.dumps({"model": "the/base"}))  # a full checkpoint has it too
+    assert engines._base_and_adapters(str(lora)) == ("the/base", [str(lora)])
+    assert engines._base_and_adapters(str(full)) == (str(full), [])
+    assert engines._base_and_adapters("Qwen/Qwen2.5-VL-7B-Instruct") == ("Qwen/Qwen2.5-VL-7B-Instruct", [])
+
+
+def test_a_lora_checkpoint_without_args_is_named(engines, tmp_path):
+    (tmp_path / "adapter_config.json").write_text("{}")
+    with pytest.raises(DataError, match="args.json: no such file"):
+        engines._base_and_adapters(str(tmp_path))
+
+
+@pytest.mark.parametrize("family", ["qwen2_5_vl", "qwen3_vl"])
+def test_our_template_for_each_family(engines, tmp_path, family):
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": family}))
+    assert engines._template_of(str(tmp_path)) == f"gelab_{family}"
+    assert engines._template_of("Qwen/Qwen2.5-VL-7B-Instruct") is None
+
+
+def test_an_unknown_model_type_is_named(engines, tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "llava"}))
+    with pytest.raises(DataError, match="model type 'llava' has no template of ours; name one with --template"):
+        engines._template_of(str(tmp_path))
+
+
+def test_max_pixels_must_be_that_of_the_rows(engines, monkeypatch):
+    monkeypatch.setenv("MAX_PIXELS", "1003520")
+    with pytest.raises(DataError, match="MAX_PIXELS=1003520, but the rows were made for 12544; unset it"):
+        engines._set_max_pixels(12544)
+    monkeypatch.setenv("MAX_PIXELS", "12544")
+    engines._set_max_pixels(12544)
+    monkeypatch.delenv("MAX_PIXELS")
+    engines._set_max_pixels(12544)
+    assert engines.os.environ["MAX_PIXELS"] == "12544"
+    monkeypatch.delenv("MAX_PIXELS")
+
+
+@pytest.mark.parametrize("script", ["static", "interactive"])
+def test_max_pixels_mismatch_and_unknown_models_are_one_line(cli, small_data, tmp_path, script):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text(json.dumps({"model_type": "llava"}))
+    data = {
+        "static": ["--data", small_data / "eval_ood.jsonl"],
+        "interactive": ["--world", small_data / "world", "--tasks", small_data / "tasks_ood.jsonl"],
+    }[script]
+    args = [f"eval/gelab_{script}.py", "--engine", "transformers", "--model", tmp_path / "model", *data, "--out"]
+    done = cli(*args, tmp_path / "a", MAX_PIXELS="200704")
+    assert done.returncode == 2 and "rows were made for 12544" in done.stderr.splitlines()[-1]
+    if script == "static":
+        done = cli(*args, tmp_path / "b")
+        assert done.returncode == 2 and "model type 'llava' has no template" in done.stderr.splitlines()[-1]
+
+
+@pytest.fixture(scope="module")
+def tiny(engines, tiny_model):
+    """ms-swift's engine on the untrained tiny model."""
+    import torch
+
+    torch.set_num_threads(1)  # more only wait for each other on so small a model
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MAX_PIXELS", "12544")
+        patch.syspath_prepend(str(REPO))
+        model = str(tiny_model)
+        yield engines.make_engine("transformers", model=model, max_pixels=12544, max_new_tokens=6, batch_size=2)
+
+
+@pytest.fixture(scope="module")
+def requests(small_data) -> list[Request]:
+    """Four questions, on different pages."""
+    rows = read_rows(small_data / "eval_ood.jsonl")[:24:6]
+    assert len({row["images"][0] for row in rows}) > 1
+    return [ask(row["messages"][0]["content"], str(row["idx"]), small_data / row["images"][0]) for row in rows]
+
+
+def test_greedy_answers_are_the_same_every_time(tiny, requests):
+    answers = tiny.answer(requests, temperature=0.0, seed=0)
+    assert len(answers) == 4 and all(isinstance(answer, str) for answer in answers)
+    assert tiny.answer(requests, temperature=0.0, seed=99) == answers
+
+
+def test_a_batch_answers_as_one_by_one(tiny, requests):
+    batch = tiny.answer(requests, temperature=0.0, seed=0)
+    assert [tiny.answer([request], temperature=0.0, seed=0)[0] for request in requests] == batch
+
+
+def test_samples_follow_the_seed(tiny, requests):
+    one = tiny.answer(requests, temperature=1.0, seed=1)
+    assert tiny.answer(requests, temperature=1.0, seed=1) == one
+    assert tiny.answer(requests, temperature=1.0, seed=2) != one
+    assert one != tiny.answer(requests, temperature=0.0, seed=1)
+    assert len(set(one)) > 1
+
+
+@pytest.mark.slow  # loads torch and ms-swift once more
+def test_a_script_asks_a_model(cli, tiny_model, small_data, tmp_path):
+    """From the command line to the metrics; MAX_PIXELS comes from the rows."""
+    model = ["--engine", "transformers", "--model", tiny_model, "--max-new-tokens", 4, "--limit", 3]
+    data = ["--data", small_data / "eval_ood.jsonl"]
+    done = cli("eval/gelab_static.py", *model, *data, "--out", tmp_path / "s", "--json", OMP_NUM_THREADS="1")
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert len(read_rows(tmp_path / "s" / "predictions.jsonl")) == 3
+    assert json.loads(done.stdout) == read_json(tmp_path / "s" / "metrics.json")
+    assert json.loads(done.stdout)["metrics"]["overall_paper"] == 0.0  # it has learned nothing

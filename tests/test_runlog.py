@@ -1,0 +1,97 @@
+"""Long runs: whatever is left of a results file, starting again ends with the same bytes and redoes nothing else."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from data_engine.dataset import DataError, read_rows
+from data_engine.runlog import open_run, run_chunks
+
+
+def work(number: int, chunk: list[int]) -> list[dict]:
+    """Lines that depend on the chunk, as sampled answers do; some are long, one has a line break inside."""
+    return [{"item": item, "chunk": number, "mates": list(chunk), "text": "a\nb" * (item % 4)} for item in chunk]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """whole(items, size) -> (bytes of an uninterrupted run, a scratch file)."""
+    folder = tmp_path_factory.mktemp("runlog")
+
+    def whole(items: int, size: int) -> tuple[bytes, object]:
+        path = folder / f"{items}-{size}.jsonl"
+        if not path.exists():
+            run_chunks(path, range(items), size, work, "test")
+        return path.read_bytes(), folder / "cut.jsonl"
+
+    return whole
+
+
+@settings(max_examples=40)
+@given(items=st.integers(1, 23), size=st.integers(1, 9), data=st.data())
+def test_cut_anywhere_it_ends_the_same(whole, items, size, data):
+    expected, path = whole(items, size)
+    path.write_bytes(expected[: data.draw(st.integers(0, len(expected)))])
+    run_chunks(path, range(items), size, work, "test")
+    assert path.read_bytes() == expected
+
+
+def test_at_every_single_byte(whole):
+    expected, path = whole(3, 2)
+    for cut in range(len(expected) + 1):
+        path.write_bytes(expected[:cut])
+        run_chunks(path, range(3), 2, work, "test")
+        assert path.read_bytes() == expected
+
+
+@pytest.mark.parametrize("tail", [b"garbage", b'{"item":', b'{"item":9}\n{"item":10}\n', b"\n\n"])
+def test_what_follows_the_last_item_is_cut_off(whole, tail):
+    expected, path = whole(7, 3)
+    path.write_bytes(expected + tail)
+    run_chunks(path, range(7), 3, work, "test")
+    assert path.read_bytes() == expected
+
+
+@pytest.mark.parametrize(
+    "lines, redone",
+    [(0, [0, 1, 2]), (1, [0, 1, 2]), (2, [0, 1, 2]), (3, [1, 2]), (5, [1, 2]), (6, [2]), (7, [])],
+)
+def test_only_what_is_missing_is_done(whole, lines, redone):
+    expected, path = whole(7, 3)
+    path.write_bytes(b"".join(expected.splitlines(keepends=True)[:lines]))
+    done = []
+    run_chunks(path, range(7), 3, lambda number, chunk: done.append(number) or work(number, chunk), "test")
+    assert done == redone and path.read_bytes() == expected
+
+
+def test_a_chunk_that_fails_keeps_the_ones_before(tmp_path):
+    def fail(number, chunk):
+        if number == 2:
+            raise KeyboardInterrupt
+        return work(number, chunk)
+
+    with pytest.raises(KeyboardInterrupt):
+        run_chunks(tmp_path / "r.jsonl", range(10), 3, fail, "test")
+    assert [row["item"] for row in read_rows(tmp_path / "r.jsonl")] == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_lost_result_is_an_error(tmp_path):
+    with pytest.raises(RuntimeError, match="test: 2 results for 3 items"):
+        run_chunks(tmp_path / "r.jsonl", range(3), 3, lambda n, chunk: work(n, chunk)[1:], "test")
+    assert (tmp_path / "r.jsonl").read_bytes() == b""
+
+
+def test_nothing_to_do_writes_an_empty_file(tmp_path):
+    run_chunks(tmp_path / "r.jsonl", [], 3, work, "test")
+    assert (tmp_path / "r.jsonl").read_bytes() == b""
+
+
+def test_a_run_is_continued_with_its_own_arguments_only(tmp_path):
+    arguments = {"engine": "x", "seed": 0, "data": {"name": "d", "sha256": "1"}}
+    open_run(tmp_path / "run", arguments)
+    open_run(tmp_path / "run", dict(arguments))
+    with pytest.raises(DataError, match="run: holds a run with another data, seed; give another --out or remove it"):
+        open_run(tmp_path / "run", arguments | {"seed": 1, "data": {"name": "d", "sha256": "2"}})
+    with pytest.raises(DataError, match="another limit"):
+        open_run(tmp_path / "run", arguments | {"limit": 3})
+    open_run(tmp_path / "run", arguments)
