@@ -29,6 +29,13 @@ COLUMNS = {  # heading -> (set, metric)
     "greedy, held in": ("interactive_id", "greedy"),
     "greedy, held out": ("interactive_ood", "greedy"),
 }
+LEGEND = """In percent. `step`: one teacher-forced answer right (icon named and hit, or `complete`). `task`: every
+step of a task right. `Pass@1`: arrival within the step limit, mean over sampled attempts; `greedy`: one greedy attempt.
+Held in: the subtrees whose paths were trained. Held out: another subtree, of which training saw only single edges.
+
+What it is: the oracle shows that rows, environment and scores agree; random and base (untrained) are the floor.
+What it is not: proof of sight. `blind` never opens a screenshot and answers from the training rows by text alone; as
+far as it goes, page ids in the question give the answer away, and a model may have learnt the same."""
 ORDER = ["oracle", "random", "blind", "base", "sft"]  # reference policies first, then the stages
 FRAME = 224  # pixels, longer side of a screenshot in an example
 
@@ -129,7 +136,7 @@ def main() -> None:
     parser.add_argument("run", type=Path, metavar="RUN_DIR")
     args = parser.parse_args()
     results = read_results(args.run)
-    text = f"{summary_table(results)}\n\n{sizes(results)}\n"
+    text = f"{summary_table(results)}\n\n{LEGEND}\n\n{sizes(results)}\n"
     (args.run / "summary.md").write_text(text, encoding="utf-8")
     print(text)
     if (args.run / "sft" / "logging.jsonl").is_file():

@@ -42,7 +42,9 @@ class _CheckedQwenVL:
     def _single_id(self, token: str) -> int:
         number = self.tokenizer.get_vocab().get(token)
         if number is None:
-            raise TemplateError(f"tokenizer of {self.model_info.model_dir}: it has no {token}; use a Qwen-VL checkpoint")
+            raise TemplateError(
+                f"tokenizer of {self.model_info.model_dir}: it has no {token}; use a Qwen-VL checkpoint"
+            )
         return number
 
     def _preprocess_inputs(self, inputs):
@@ -89,9 +91,7 @@ class GelabQwen3VLTemplate(_CheckedQwenVL, Qwen3VLTemplate):
 def _register(family: str, template_cls: type) -> None:
     """The host's own description of the family, with our class and system prompt."""
     host = copy.deepcopy(TEMPLATE_MAPPING[family])  # its lists are filled in place when a tokenizer arrives
-    meta = dataclasses.replace(
-        host, template_type=f"gelab_{family}", template_cls=template_cls, default_system=SYSTEM
-    )
+    meta = dataclasses.replace(host, template_type=f"gelab_{family}", template_cls=template_cls, default_system=SYSTEM)
     register_template(meta, exist_ok=True)
 
 

@@ -1,10 +1,11 @@
 """A model trained by the real `swift sft` looks: what only the screenshot tells is learned, and only with pixels.
 
-64 rows ask one and the same question; the screens differ in colour and place of one square. Were pixels lost, shifted
-by a row within a batch, or cut to the first feature, exact answers for all 64 could not be learned. The second run has
-the same rows with all screens blank.
+64 rows ask one and the same question; the screens differ in colour and place of one rectangle. Were pixels lost,
+shifted by a row within a batch, or cut to the first feature, exact answers for all 64 could not be learned. The second
+run has the same rows with all screens blank.
 """
 
+import itertools
 import json
 import os
 import signal
@@ -16,15 +17,18 @@ import pytest
 from PIL import Image, ImageDraw
 
 from data_engine.gelab import actions, prompts
-from data_engine.geometry import Size, to_thousand
+from data_engine.geometry import Box, Size, to_thousand
 
 pytestmark = pytest.mark.slow
 
 REPO = Path(__file__).resolve().parents[1]
 SCREEN = Size(112, 112)  # pixels: 4 x 4 image tokens of Qwen2.5-VL
-COLOURS = {"red": (220, 40, 40), "green": (40, 160, 60), "blue": (40, 70, 220), "black": (20, 20, 20)}
-CORNERS = (0, 16, 36, 56)  # pixels, of a square that is half the screen wide
-SIDE = 56
+COLOURS = "red lime blue yellow cyan magenta black white".split()
+HALF, FULL = 56, 112
+BOXES = [  # the halves and the quarters of the screen
+    *(Box(0, 0, HALF, FULL), Box(HALF, 0, FULL, FULL), Box(0, 0, FULL, HALF), Box(0, HALF, FULL, FULL)),
+    *(Box(0, 0, HALF, HALF), Box(HALF, 0, FULL, HALF), Box(0, HALF, HALF, FULL), Box(HALF, HALF, FULL, FULL)),
+]
 SYSTEM = "You are a GUI agent."  # short: what is tested is in the picture
 STEPS, BATCH = 300, 16
 FLAGS = [
@@ -41,18 +45,16 @@ def write_rows(folder: Path, blank: bool) -> list[dict]:
     """rows.jsonl and a screen for each of its 64 rows."""
     folder.mkdir()
     rows = []
-    for colour, rgb in COLOURS.items():
-        for x, y in ((x, y) for y in CORNERS for x in CORNERS):
-            picture = Image.new("RGB", SCREEN, "gray")
-            if not blank:
-                ImageDraw.Draw(picture).rectangle((x, y, x + SIDE - 1, y + SIDE - 1), fill=rgb)
-            path = folder / f"{colour}_{x}_{y}.png"
-            picture.save(path)
-            point = to_thousand(x + SIDE // 2, y + SIDE // 2, SCREEN)
-            answer = actions.format_click(colour, "page_0", *point)
-            question = prompts.navigation("page_0", "page_1", [])
-            messages = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
-            rows.append({"messages": messages, "images": [str(path)]})
+    for colour, box in itertools.product(COLOURS, BOXES):
+        picture = Image.new("RGB", SCREEN, "gray")
+        if not blank:
+            ImageDraw.Draw(picture).rectangle((box.x1, box.y1, box.x2 - 1, box.y2 - 1), fill=colour)
+        path = folder / f"{len(rows)}.png"
+        picture.save(path)
+        question = prompts.navigation("page_0", "page_1", [])
+        answer = actions.format_click(colour, "page_0", *to_thousand(*box.at(0.5, 0.5), SCREEN))
+        messages = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
+        rows.append({"messages": messages, "images": [str(path)]})
     (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return rows
 

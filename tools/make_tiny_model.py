@@ -2,8 +2,11 @@
 
     python tools/make_tiny_model.py OUT --family qwen2_5_vl|qwen3_vl --size 2m|10m|50m [--seed 0] [--vocab 1536]
 
-Same arguments, same bytes. The folder appears whole or not at all. Train it with our templates
-(``--template gelab_qwen2_5_vl`` or ``gelab_qwen3_vl``): the host's own expect the token ids of the real vocabulary.
+Same arguments, same bytes. The folder appears whole or not at all. The host needs two flags with it, because it goes by
+folder names and by Qwen's own token ids:
+
+    --template gelab_qwen2_5_vl
+    --template gelab_qwen3_vl --model_type qwen3_vl
 """
 
 import argparse
@@ -39,7 +42,9 @@ def make(out: Path, family: str, size: str, seed: int = 0, vocab: int = VOCAB) -
     arguments = {"family": family, "size": size, "seed": seed, "vocab": vocab, "text_sha256": text}
     if (mark := _mark_of(out)) is not None:
         if mark["arguments"] != arguments:
-            raise UsageError(f"{out}: made with other arguments, {_differences(mark['arguments'], arguments)}; remove it")
+            raise UsageError(
+                f"{out}: made with other arguments, {_differences(mark['arguments'], arguments)}; remove it"
+            )
         return mark | {"new": False}
     tokenizer = vocabulary.make_tokenizer(family, vocab)
     config = shapes.make_config(family, size, tokenizer.get_vocab(), len(tokenizer))
@@ -107,8 +112,15 @@ def _processor(family: str, tokenizer, patch: int):
     return joint(image(**pictures), tokenizer, video(**pictures), chat_template=tokenizer.chat_template)
 
 
+class OneLineParser(argparse.ArgumentParser):
+    """Says what is wrong in one line, without the usage."""
+
+    def error(self, message: str):
+        self.exit(2, f"make_tiny_model: {message} (--help tells more)\n")
+
+
 def parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = OneLineParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path, metavar="OUT", help="folder to write")
     parser.add_argument("--family", choices=FAMILIES, required=True)
     parser.add_argument("--size", choices=tuple(SIZES), required=True, help="parameters, about")
@@ -128,8 +140,8 @@ def main(argv: list[str] | None = None) -> int:
     except (UsageError, VocabularyError, OSError) as error:
         print(f"make_tiny_model: {error}", file=sys.stderr)
         return 2
-    state = "made" if mark["new"] else "is there already, made with the same arguments"
-    print(f"{given.out}: {given.family}, {mark['parameters']:,} parameters, {given.vocab:,} tokens, seed {given.seed}: {state}")
+    what = f"{given.family}, {mark['parameters']:,} parameters, {given.vocab:,} tokens, seed {given.seed}"
+    print(f"{given.out}: {what}: " + ("made" if mark["new"] else "is there already, made with the same arguments"))
     return 0
 
 

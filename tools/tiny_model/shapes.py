@@ -1,7 +1,7 @@
 """Shapes of the tiny models, and their first weights.
 
-The shapes are wide where a CPU is quick and shallow where it is slow: on two cores each layer costs more in calls than
-in arithmetic. Head sizes and rotary sections keep the families' proportions.
+Most of the time of a training step on a CPU goes into the text layers, which see every token of the system prompt; so
+these are slim, and the parameters are in the tower's merger and the embedding, which few tokens pass.
 """
 
 import math
@@ -22,13 +22,14 @@ from transformers import (
 from data_engine.seeds import rng
 
 MODELS = {"qwen2_5_vl": Qwen2_5_VLForConditionalGeneration, "qwen3_vl": Qwen3VLForConditionalGeneration}
+CONFIGS = {"qwen2_5_vl": Qwen2_5_VLConfig, "qwen3_vl": Qwen3VLConfig}
 PATCH = {"qwen2_5_vl": 14, "qwen3_vl": 16}  # pixels; 2 x 2 patches make one token
 MAX_POSITIONS = 8192  # tokens
 
 
 @dataclass(frozen=True)
 class Shape:
-    """Widths and depths; text heads are 32 wide, vision heads 32."""
+    """Widths and depths; heads are 32 wide in text and tower."""
 
     text: int
     text_layers: int
@@ -47,19 +48,31 @@ SHAPES = {
     ("qwen3_vl", "50m"): Shape(768, 6, 2048, 320, 6, 896),
 }
 HEAD = 32
+# Sections (time, y, x) in the proportion of the real models', which have heads of 128. Qwen2.5-VL's lie one after the
+# other, x last: with its own theta of 1e6 and our 16 frequencies x would turn by less than 0.0002 rad a token. 100
+# suits screens. Qwen3-VL's are interleaved, so each axis has quick frequencies with its own theta too.
+ROPE = {
+    "qwen2_5_vl": {"rope_type": "default", "rope_theta": 100.0, "mrope_section": [4, 6, 6]},
+    "qwen3_vl": {"rope_type": "default", "rope_theta": 5e6, "mrope_section": [6, 5, 5], "mrope_interleaved": True},
+}
 
 
 def make_config(family: str, size: str, ids: dict[str, int], vocab: int) -> PreTrainedConfig:
-    """``ids``: token -> id."""
+    """``ids``: token -> id; ``vocab``: how many tokens there are."""
     shape = SHAPES[family, size]
-    common = {
-        "image_token_id": ids["<|image_pad|>"],
-        "video_token_id": ids["<|video_pad|>"],
-        "vision_start_token_id": ids["<|vision_start|>"],
-        "vision_end_token_id": ids["<|vision_end|>"],
-        "tie_word_embeddings": True,
-        "dtype": "float32",
-    }
+    return CONFIGS[family](
+        text_config=_text(family, shape, ids, vocab),
+        vision_config=_vision(family, shape),
+        image_token_id=ids["<|image_pad|>"],
+        video_token_id=ids["<|video_pad|>"],
+        vision_start_token_id=ids["<|vision_start|>"],
+        vision_end_token_id=ids["<|vision_end|>"],
+        tie_word_embeddings=True,
+        dtype="float32",
+    )
+
+
+def _text(family: str, shape: Shape, ids: dict[str, int], vocab: int) -> dict:
     text = {
         "vocab_size": vocab,
         "hidden_size": shape.text,
@@ -73,7 +86,12 @@ def make_config(family: str, size: str, ids: dict[str, int], vocab: int) -> PreT
         "eos_token_id": ids["<|im_end|>"],
         "pad_token_id": ids["<|endoftext|>"],
         "dtype": "float32",
+        "rope_parameters": ROPE[family],
     }
+    return text | ({"head_dim": HEAD} if family == "qwen3_vl" else {})
+
+
+def _vision(family: str, shape: Shape) -> dict:
     vision = {
         "hidden_size": shape.vision,
         "intermediate_size": shape.vision_mlp,
@@ -83,18 +101,9 @@ def make_config(family: str, size: str, ids: dict[str, int], vocab: int) -> PreT
         "patch_size": PATCH[family],
         "in_channels": 3,
     }
-    if family == "qwen2_5_vl":
-        # Real model: sections 16, 24, 24 of a 128-wide head, full attention in every eighth layer of the tower.
-        text["rope_parameters"] = {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [4, 6, 6]}
-        vision |= {"window_size": 112, "fullatt_block_indexes": list(range(1, shape.vision_layers, 2))}
-        return Qwen2_5_VLConfig(text_config=text, vision_config=vision, **common)
-    # Real model: sections 24, 20, 20 of a 128-wide head, interleaved; features of three layers of the tower on top.
-    text |= {"head_dim": HEAD}
-    text["rope_parameters"] = {
-        "rope_type": "default", "rope_theta": 5e6, "mrope_section": [6, 5, 5], "mrope_interleaved": True
-    }
-    vision |= {"num_position_embeddings": 32 * 32, "deepstack_visual_indexes": [0]}
-    return Qwen3VLConfig(text_config=text, vision_config=vision, **common)
+    if family == "qwen2_5_vl":  # windows of 112 pixels, as the real model, and full attention in every second layer
+        return vision | {"window_size": 112, "fullatt_block_indexes": list(range(1, shape.vision_layers, 2))}
+    return vision | {"num_position_embeddings": 32 * 32, "deepstack_visual_indexes": [0]}
 
 
 def make_model(family: str, config: PreTrainedConfig, seed: int) -> PreTrainedModel:

@@ -2,6 +2,9 @@
 
 Every byte is a token, so any text survives (after NFC, which Qwen's tokenizers apply). The merges are learned from
 text made here: what the prompt builder of GE-Lab says about the built-in icons, and everyday words of user interfaces.
+
+What GE-Lab's prompts and answers say again and again, each line of the system prompt above all, is one token more each
+("phrases"). That more than halves the tokens of a row, and so the time of a training step on a CPU.
 """
 
 import json
@@ -23,10 +26,14 @@ SPECIAL = (
 PLAIN = (
     "<tool_call> </tool_call> <|fim_prefix|> <|fim_middle|> <|fim_suffix|> <|fim_pad|> <|repo_name|> <|file_sep|>"
 ).split()
-PLAIN_OF_FAMILY = {"qwen2_5_vl": PLAIN, "qwen3_vl": [*PLAIN, *"<tool_response> </tool_response> <think> </think>".split()]}
+PLAIN_OF_FAMILY = {
+    "qwen2_5_vl": PLAIN,
+    "qwen3_vl": [*PLAIN, *"<tool_response> </tool_response> <think> </think>".split()],
+}
 BYTES = 256
 MAX_LENGTH = 8192  # tokens; some hundred screenshots of 224 x 224
-# An untrained model samples what it likes; these would ask the host for pictures that are not there, or end a batch early.
+# An untrained model samples what it likes; these would ask the host for pictures that are not there, or look like
+# padding.
 NEVER_SAID = "<|endoftext|> <|vision_start|> <|vision_end|> <|vision_pad|> <|image_pad|> <|video_pad|>".split()
 
 _WORDS = """a about above accept account action add address again agent all allow also an and answer any app apply are
@@ -47,7 +54,7 @@ value video view wait want was way web welcome what when where which white who w
 world write wrong year yellow yes you your zero zip zoom"""
 _FORMS = """Log in to your account. Sign in with email and password. Create an account: first name, last name, username.
 Forgot password? Remember me. Click the field, type the text and press the button. Goal: log in as the user.
-CLICK(x=0.42, y=0.31) CLICK([1]) TYPE("text") WAIT() DONE() SCROLL(down) <think>\n</think>\n\n{"name": "value", "arguments": {}}"""
+CLICK(x=0.42, y=0.31) CLICK([1]) TYPE("text") WAIT() DONE() SCROLL(down) <think>\n</think>\n\n"""
 _CHATML = "<|im_start|>system\nuser\nassistant\n<|im_end|>\n"
 
 CHAT_TEMPLATE = """{%- set default_system = DEFAULT_SYSTEM -%}
@@ -105,8 +112,15 @@ def _without_special(texts: Iterator[str]) -> Iterator[str]:
         yield from filter(None, special.split(text))
 
 
+def phrases() -> list[str]:
+    """The fixed parts of system prompt and answers: lines, cut at special tokens and at what is filled in."""
+    system = [part for line in prompts.SYSTEM.split("\n") for part in _without_special([line])]
+    click = _without_special(re.split(r"\s*{\w+}", actions.CLICK_TEMPLATE))
+    return [text for text in dict.fromkeys([*system, *click, actions.COMPLETE_ANSWER]) if len(text) > 1]
+
+
 def _learn(size: int) -> tuple[dict[str, int], list[tuple[str, str]]]:
-    """Vocabulary of ``size`` tokens, the 256 bytes first, and its merges. The trainer breaks ties by id: always the same."""
+    """Vocabulary of ``size`` tokens, the 256 bytes first, and its merges. Ties go to the lower id: always the same."""
     learner = Tokenizer(models.BPE())
     learner.normalizer = normalizers.NFC()
     words = pre_tokenizers.Split(Regex(PRETOKENIZE_REGEX), behavior="isolated")
@@ -120,14 +134,16 @@ def _learn(size: int) -> tuple[dict[str, int], list[tuple[str, str]]]:
 
 
 def make_tokenizer(family: str, size: int) -> Qwen2Tokenizer:
-    """A tokenizer of exactly ``size`` tokens, special ones included and last, as Qwen's."""
-    added = [*SPECIAL, *PLAIN_OF_FAMILY[family]]
+    """A tokenizer of exactly ``size`` tokens: bytes and merges, then the special ones in Qwen's order, then phrases."""
+    added = [*SPECIAL, *PLAIN_OF_FAMILY[family], *phrases()]
     least = BYTES + len(added)
     if size < least:
-        raise VocabularyError(f"--vocab {size}: {BYTES} bytes and {len(added)} special tokens need {least} or more")
+        raise VocabularyError(f"--vocab {size}: {BYTES} bytes, phrases and special tokens need {least} or more")
     vocab, merges = _learn(size - len(added))
     if len(vocab) + len(added) < size:
-        raise VocabularyError(f"--vocab {size}: the text to learn from gives {len(vocab) + len(added)} at most; ask for less")
+        raise VocabularyError(
+            f"--vocab {size}: the text to learn from gives {len(vocab) + len(added)} at most; ask for less"
+        )
     tokenizer = Qwen2Tokenizer(vocab, merges, unk_token=None, model_max_length=MAX_LENGTH)
     tokenizer.add_tokens([AddedToken(token, special=token in SPECIAL, normalized=False) for token in added])
     tokenizer.add_special_tokens({"eos_token": "<|im_end|>", "extra_special_tokens": SPECIAL[1:]})

@@ -1,0 +1,185 @@
+"""What our templates encode equals what the host and Hugging Face encode for the family, image tokens included.
+
+The host writes Qwen's image token id into its template class, so with our small vocabulary its own template is broken
+(last but one test); where the ids agree, the two must agree in everything.
+"""
+
+import json
+from itertools import islice
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from data_engine.gelab.prompts import SYSTEM, navigation
+
+FAMILIES = ("qwen2_5_vl", "qwen3_vl")
+UNIT = {"qwen2_5_vl": 28, "qwen3_vl": 32}  # pixels a side of what becomes one token
+
+
+@pytest.fixture(scope="module")
+def processors(tiny_model, cli, tmp_path_factory) -> dict:
+    """family -> the host's processor of a tiny checkpoint."""
+    from swift import get_processor
+
+    import swift_plugins.gui_template  # noqa: F401  (importing it registers)
+
+    qwen3 = tmp_path_factory.mktemp("models") / "tiny-qwen3_vl"
+    made = cli("tools/make_tiny_model.py", qwen3, "--family", "qwen3_vl", "--size", "2m")
+    assert made.returncode == 0, made.stderr
+    return {"qwen2_5_vl": get_processor(str(tiny_model)), "qwen3_vl": get_processor(str(qwen3), model_type="qwen3_vl")}
+
+
+@pytest.fixture(params=FAMILIES)
+def family(request) -> str:
+    return request.param
+
+
+def template_of(processor, name: str, mode: str = "train", **options):
+    from swift import get_template
+
+    template = get_template(processor, template_type=name, **options)
+    template.set_mode(mode)
+    return template
+
+
+@pytest.fixture
+def ours(processors, family):
+    return template_of(processors[family], f"gelab_{family}")
+
+
+@pytest.fixture
+def stock(processors, family):
+    """The host's own template, with our system prompt."""
+    return template_of(processors[family], family, default_system=SYSTEM)
+
+
+@pytest.fixture
+def rows(small_data) -> list[dict]:
+    """Some rows of every kind, with pictures that can be found from anywhere."""
+    lines = [json.loads(line) for line in (small_data / "sft.jsonl").read_text().splitlines()]
+    kinds = {row["source"]: [r for r in lines if r["source"] == row["source"]] for row in lines}
+    picked = [row for of_kind in kinds.values() for row in islice(of_kind, 4)]
+    return [sample(row["messages"], *(small_data / image for image in row["images"])) for row in picked]
+
+
+def model_on_meta(processor):
+    """A model without weights, for the positions that the collator asks it for."""
+    from transformers import AutoModelForImageTextToText
+
+    with torch.device("meta"):
+        return AutoModelForImageTextToText.from_config(processor.model_info.config)
+
+
+def sample(messages: list[dict], *images: Path) -> dict:
+    return {"messages": messages, "images": [str(image) for image in images]}
+
+
+def page(folder: Path, width: int, height: int, name: str = "page.png") -> Path:
+    Image.effect_noise((width, height), 90).convert("RGB").save(folder / name)
+    return folder / name
+
+
+def question(path: Path) -> dict:
+    return sample([{"role": "user", "content": navigation("page_0", "page_3", [])}], path)
+
+
+def image_tokens(encoded: dict, processor) -> int:
+    return encoded["input_ids"].count(processor.tokenizer.convert_tokens_to_ids("<|image_pad|>"))
+
+
+def features(encoded: dict, processor) -> int:
+    return int(encoded["image_grid_thw"].prod(-1).sum()) // processor.image_processor.merge_size**2
+
+
+def assert_equal(one: dict, other: dict) -> None:
+    assert one.keys() == other.keys()
+    for key, value in one.items():
+        same = torch.equal(value, other[key]) if isinstance(value, torch.Tensor) else value == other[key]
+        assert same, key
+
+
+def test_encodes_as_the_host_where_the_ids_agree(ours, stock, rows, monkeypatch):
+    monkeypatch.setattr(type(stock), "image_token_id", ours.image_token_id)
+    monkeypatch.setattr(type(stock), "video_token_id", ours.video_token_id)
+    assert len(rows) >= 12
+    for row in rows:
+        assert_equal(ours.encode(dict(row)), stock.encode(dict(row)))
+
+
+def test_labels_are_the_answer_and_nothing_else(ours, rows):
+    for row in rows:
+        encoded = ours.encode(dict(row))
+        said = [token for token in encoded["labels"] if token != -100]
+        assert ours.tokenizer.decode(said) == row["messages"][-1]["content"] + "<|im_end|>\n"
+
+
+def test_asks_as_the_familys_own_processor(processors, family, rows):
+    """The prompt of inference, token for token and pixel for pixel, is Hugging Face's for the same chat."""
+    template = template_of(processors[family], f"gelab_{family}", mode="transformers")
+    for row in rows:
+        text = row["messages"][0]["content"].removeprefix("<image>")
+        with Image.open(row["images"][0]) as picture:
+            content = [{"type": "image", "image": picture.convert("RGB")}, {"type": "text", "text": text}]
+        chat = [{"role": "system", "content": [{"type": "text", "text": SYSTEM}]}, {"role": "user", "content": content}]
+        theirs = processors[family].apply_chat_template(
+            chat, add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt"
+        )
+        encoded = template.encode(sample(row["messages"][:1], *row["images"]))
+        assert encoded["input_ids"] == theirs["input_ids"][0].tolist()
+        assert torch.equal(encoded["image_grid_thw"], theirs["image_grid_thw"])
+        torch.testing.assert_close(encoded["pixel_values"], theirs["pixel_values"])
+
+
+@pytest.mark.parametrize("size", [(224, 224), (448, 448), (224, 448), (896, 224)])
+def test_one_image_token_for_each_merged_patch(ours, processors, family, tmp_path, size):
+    encoded = ours.encode(question(page(tmp_path, *size)))
+    wanted = (size[0] // UNIT[family]) * (size[1] // UNIT[family])
+    assert image_tokens(encoded, processors[family]) == features(encoded, processors[family]) == wanted
+
+
+def test_a_batch_keeps_tokens_and_features_row_by_row(ours, processors, family, tmp_path):
+    sizes = [(224, 224), (448, 448), (448, 224)]
+    answer = {"role": "assistant", "content": "x"}
+    asked = [question(page(tmp_path, *size, name=f"{i}.png")) for i, size in enumerate(sizes)]
+    encoded = [ours.encode({**row, "messages": [*row["messages"], answer]}) for row in asked]
+    wanted = [features(row, processors[family]) for row in encoded]
+    ours.dummy_model = model_on_meta(processors[family])  # the host's own way to one forgets --model_type
+    batch = ours.data_collator(encoded)
+    assert (batch["input_ids"] == ours.image_token_id).sum(-1).tolist() == wanted
+    assert len(batch["pixel_values"]) == 4 * sum(wanted)
+
+
+def test_two_tokenizers_in_one_process_keep_their_own_ids(processors):
+    one, other = (template_of(processors[family], f"gelab_{family}") for family in FAMILIES)
+    assert one.image_token_id != other.image_token_id  # the larger family's special tokens begin earlier
+    for template in (one, other):
+        assert template.placeholder_tokens[:2] == [template.image_token_id, template.video_token_id]
+
+
+def test_the_hosts_template_is_still_broken_on_another_vocabulary(stock, processors, family, tmp_path):
+    """When this fails, the host has mended it: our class can go."""
+    encoded = stock.encode(question(page(tmp_path, 224, 224)))
+    assert image_tokens(encoded, processors[family]) == 1
+    assert features(encoded, processors[family]) == (224 // UNIT[family]) ** 2
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda row: row["images"].append(row["images"][0]), "1 <image> tags for 2 images"),
+        (lambda row: row["images"].clear(), "1 <image> tags for 0 images"),
+        (lambda row: row["messages"].insert(0, {"role": "system", "content": "See <image>."}), "system prompt"),
+        (lambda row: row["messages"].append({"role": "assistant", "content": "<|image_pad|>"}), "image tokens"),
+    ],
+    ids=["image without tag", "tag without image", "tag in the system prompt", "answer with an image token"],
+)
+def test_a_row_the_model_would_not_see_as_meant_is_refused(ours, tmp_path, change, message):
+    from swift_plugins.gui_template import TemplateError
+
+    row = question(page(tmp_path, 224, 224))
+    change(row)
+    with pytest.raises(TemplateError, match=message) as error:
+        ours.encode(row)
+    assert "\n" not in str(error.value)
