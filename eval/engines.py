@@ -139,6 +139,7 @@ class Transformers:
             attn_impl="sdpa",
             device_map=None if on_gpu else "cpu",
             max_batch_size=self.batch_size,
+            model_type=_family_of(self.base),  # Qwen3-VL's architecture alone fits three of ms-swift's model types
             template_type=self.template,
         )
 
@@ -179,12 +180,15 @@ def _base_and_adapters(model: str) -> tuple[str, list[str]]:
     return read_json(Path(model) / "args.json")["model"], [model]
 
 
+def _family_of(model: str) -> str | None:
+    """``model_type`` of a checkpoint folder's config.json; None (ms-swift goes by the name) for a hub name."""
+    config = Path(model) / "config.json"
+    return read_json(config).get("model_type") if config.is_file() else None
+
+
 def _template_of(model: str) -> str | None:
     """Our template for the model's family; None (ms-swift decides) for a hub name."""
-    config = Path(model) / "config.json"
-    if not config.is_file():
-        return None
-    family = read_json(config).get("model_type")
-    if family not in TEMPLATES:
+    family = _family_of(model)
+    if family and family not in TEMPLATES:
         raise DataError(f"{model}: model type {family!r} has no template of ours; name one with --template")
-    return TEMPLATES[family]
+    return TEMPLATES.get(family)

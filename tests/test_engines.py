@@ -236,3 +236,17 @@ def test_a_script_asks_a_model(cli, tiny_model, small_data, tmp_path):
     assert len(read_rows(tmp_path / "s" / "predictions.jsonl")) == 3
     assert json.loads(done.stdout) == read_json(tmp_path / "s" / "metrics.json")
     assert json.loads(done.stdout)["metrics"]["overall_paper"] == 0.0  # it has learned nothing
+
+
+@pytest.mark.slow
+def test_a_script_asks_a_model_of_the_other_family(cli, small_data, tmp_path):
+    """Qwen3-VL: its architecture alone fits several of ms-swift's model types, so the engine has to say which."""
+    model = tmp_path / "model"
+    assert cli("tools/make_tiny_model.py", model, "--family", "qwen3_vl", "--size", "2m").returncode == 0
+    done = cli(
+        *("eval/gelab_static.py", "--engine", "transformers", "--model", model, "--max-new-tokens", 4, "--limit", 2),
+        *("--data", small_data / "eval_ood.jsonl", "--out", tmp_path / "s", "--json"),
+        OMP_NUM_THREADS="1",
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert json.loads(done.stdout)["metrics"]["rows"] == 2
