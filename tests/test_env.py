@@ -258,3 +258,12 @@ def test_an_observation_belongs_to_its_caller(world, tasks):
     before = world.screenshot(tasks[0].start).copy()
     seen["image"][:] = 0
     assert np.array_equal(world.screenshot(tasks[0].start), before)
+
+
+def test_without_copies_the_cached_screenshot_is_shared_and_read_only(world, tasks):
+    env = GELabEnv(world, tasks, copy=False)
+    first, _ = env.reset(options={"task": 0})
+    again, _ = env.reset(options={"task": 0})
+    assert first["image"] is again["image"]
+    with pytest.raises(ValueError, match="read-only"):
+        first["image"][0, 0] = 0

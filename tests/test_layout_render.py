@@ -1,12 +1,14 @@
 """How a page looks: every element is where its box says, alpha is honoured, and the ground is white."""
 
+import io
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from data_engine.gelab.icons import IconSet
 from data_engine.gelab.layout import BACK_BOX, CANVAS, HOME_BOX, SLOTS, TITLE_BOX, generate
-from data_engine.gelab.render import Renderer
+from data_engine.gelab.render import Renderer, png
 from data_engine.geometry import Box, Size
 
 PAGE = Size(448, 448)
@@ -117,3 +119,11 @@ def test_pages_differ_from_each_other_in_more_than_the_title(pictures):
     below = [picture[46:].tobytes() for picture in pictures.values()]
     leaves = sum((picture[46:] == 255).all() for picture in pictures.values())
     assert leaves == 30 and len(set(below)) == len(below) - leaves + 1
+
+
+def test_png_keeps_every_pixel(pictures):
+    for pixels in list(pictures.values())[:5]:
+        picture = Image.fromarray(pixels.astype(np.uint8))
+        with Image.open(io.BytesIO(png(picture))) as read:
+            assert (read.format, read.mode, read.size) == ("PNG", "RGB", picture.size)
+            assert read.tobytes() == picture.tobytes()

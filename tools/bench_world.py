@@ -62,10 +62,10 @@ def steps_without_pixels(world: World) -> float:
     return total * -(-STEPS // total) / cpu_seconds(work)
 
 
-def steps_with_pixels(world: World) -> float:
-    """Steps of the Gymnasium environment a second: text in, screenshot and prompt out."""
+def steps_with_pixels(world: World, copy: bool) -> float:
+    """Steps of the Gymnasium environment a second: text in, screenshot (the cached one or a copy) and prompt out."""
     walks = walk(world)
-    env = GELabEnv(world, [task for task, _ in walks])
+    env = GELabEnv(world, [task for task, _ in walks], copy=copy)
     texts = [[format_click("x", "y", c.x, c.y) for c in clicks] for _, clicks in walks]
     for page in world.graph.pages:
         world.screenshot(page)  # the cache is what is timed
@@ -88,7 +88,8 @@ def measure(folder: Path, number: int) -> dict[str, float]:
         "world": build_time,
         "rows": write_time,
         "steps": steps_without_pixels(loaded),
-        "steps_screenshot": steps_with_pixels(loaded),
+        "steps_screenshot": steps_with_pixels(loaded, copy=False),
+        "steps_copy": steps_with_pixels(loaded, copy=True),
     }
 
 
@@ -96,7 +97,8 @@ LINES = {  # key -> (what, goal, format)
     "world": ("world of 231 pages, screenshots 448x448, CPU s", "<= 1.5", "{:.2f}"),
     "rows": ("all row files, 119,356 rows, CPU s", "<= 2", "{:.2f}"),
     "steps": ("environment steps/s without pixels", ">= 400,000", "{:,.0f}"),
-    "steps_screenshot": ("environment steps/s with screenshot", ">= 20,000", "{:,.0f}"),
+    "steps_screenshot": ("environment steps/s with the cached screenshot", ">= 20,000", "{:,.0f}"),
+    "steps_copy": ("environment steps/s with a copy of it", "none", "{:,.0f}"),
 }
 
 

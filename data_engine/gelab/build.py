@@ -10,7 +10,7 @@ from ..geometry import Size
 from .graph import Page, PageGraph, WorldError
 from .icons import IconSet
 from .layout import generate
-from .render import Renderer
+from .render import Renderer, png
 from .world import KIND, STRUCTURE, dump_structure, fingerprint, from_structure, hash_pixels, picture_path, to_structure
 
 TREE = (5, 3, 2, 2, 1, 1)  # Env-Base of the paper: 231 pages
@@ -98,7 +98,7 @@ def _draw_some(renderer: Renderer, pages: list[Page], folder: Path) -> dict[str,
     hashes = {}
     for page in pages:
         picture = renderer.page(page)
-        picture.save(folder / picture_path(page.id), compress_level=1)
+        (folder / picture_path(page.id)).write_bytes(png(picture))
         hashes[page.id] = hash_pixels(picture)
     return hashes
 

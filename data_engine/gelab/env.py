@@ -133,14 +133,15 @@ class GELabEnv(gymnasium.Env):
     Action: the model's raw answer (Text). Observation: ``image`` (height, width, 3) uint8 and ``prompt`` (Text).
     Reward: 1.0 on the step that opens the goal page, else 0.0. ``terminated`` on arrival or a premature ``complete``,
     ``truncated`` at ``max_steps``. ``info``: page, outcome, distance (clicks left). ``reset(options={"task": i})``
-    picks a task; else one is drawn.
+    picks a task; else one is drawn. With ``copy=False`` observations share the cached, read-only screenshot, which
+    saves most of the time of a step; Gymnasium's own checker asks for copies.
     """
 
     metadata = {"render_modes": ["rgb_array"]}
     render_mode = "rgb_array"
 
-    def __init__(self, world: World, tasks: Sequence[Task], max_steps: int = MAX_STEPS):
-        self.world, self.tasks, self.max_steps = world, list(tasks), max_steps
+    def __init__(self, world: World, tasks: Sequence[Task], max_steps: int = MAX_STEPS, copy: bool = True):
+        self.world, self.tasks, self.max_steps, self.copy = world, list(tasks), max_steps, copy
         height, width = world.page_size.height, world.page_size.width
         printable = frozenset(map(chr, range(9, 0x3000)))
         self.observation_space = gymnasium.spaces.Dict(
@@ -171,7 +172,8 @@ class GELabEnv(gymnasium.Env):
 
     def _observation(self) -> dict[str, Any]:
         prompt = prompts.navigation(self.task.start, self.task.goal, self.state.history())
-        return {"image": self.world.screenshot(self.state.page).copy(), "prompt": prompt}
+        image = self.world.screenshot(self.state.page)
+        return {"image": image.copy() if self.copy else image, "prompt": prompt}
 
     def _info(self, outcome: str | None) -> dict[str, Any]:
         distance = self.world.graph.distances_to(self.task.goal)[self.state.page]
