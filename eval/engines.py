@@ -111,7 +111,7 @@ class Replay:
         for request in requests:
             question = self.said.get(request.key, ("", ""))[0]
             if question not in (None, request.prompt):
-                raise DataError(f"{self.path}: has no answer to {request.key}; replay a run of the same rows or tasks")
+                raise DataError(f"{self.path}: has no answer for {request.key}; replay a run of the same rows or tasks")
         return [self.said[request.key][1] for request in requests]
 
 

@@ -115,11 +115,15 @@ def test_blind_needs_its_rows(engines, tmp_path):
 
 
 def test_replay_of_predictions_and_trajectories(engines, tmp_path):
-    write_rows(tmp_path / "p.jsonl", [{"idx": 3, "prediction": "a"}, {"idx": 4, "prediction": "b"}])
+    messages = [{"role": "user", "content": "?"}, {"role": "assistant", "content": "gold"}]
+    rows = [{"idx": 3, "messages": messages, "prediction": "a"}, {"idx": 4, "messages": messages, "prediction": "b"}]
+    write_rows(tmp_path / "p.jsonl", rows)
     replay = engines.make_engine("replay", model=str(tmp_path / "p.jsonl"))
     assert replay.answer([ask("?", "4"), ask("?", "3")], 0.0, 0) == ["b", "a"]
     with pytest.raises(DataError, match="p.jsonl: has no answer for 5; replay a run of the same rows or tasks"):
         replay.answer([ask("?", "5")], 0.0, 0)
+    with pytest.raises(DataError, match="p.jsonl: has no answer for 4"):
+        replay.answer([ask("another question under the same number", "4")], 0.0, 0)
     write_rows(tmp_path / "t.jsonl", [{"key": "1/7", "turns": [{"answer": "a"}, {"answer": "b"}]}])
     replay = engines.make_engine("replay", model=str(tmp_path / "t.jsonl"))
     assert replay.answer([ask("?", "1/7/1"), ask("?", "1/7/0")], 0.0, 0) == ["b", "a"]
