@@ -18,6 +18,14 @@ FAMILIES = ("qwen2_5_vl", "qwen3_vl")
 UNIT = {"qwen2_5_vl": 28, "qwen3_vl": 32}  # pixels a side of what becomes one token
 
 
+@pytest.fixture(autouse=True)
+def any_size(processors, monkeypatch):
+    """The first model that a process loads leaves its MAX_PIXELS in qwen_vl_utils for good; another test may have."""
+    from qwen_vl_utils import vision_process
+
+    monkeypatch.setattr(vision_process, "IMAGE_MAX_TOKEN_NUM", 16384)  # the package's own default
+
+
 @pytest.fixture(scope="module")
 def processors(tiny_model, cli, tmp_path_factory) -> dict:
     """family -> the host's processor of a tiny checkpoint."""
