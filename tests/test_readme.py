@@ -33,8 +33,9 @@ def test_every_line_of_the_map_says_what_the_file_is():
 
 
 def test_linked_files_and_pictures_exist():
-    links = re.findall(r"\]\(([^)#:]+)\)", README)
-    assert links and all((REPO / link).exists() for link in links), links
+    links = re.findall(r"\]\(([^)#:]+)\)|<img src=\"([^\"]+)\"", README)
+    links = [markdown or html for markdown, html in links]
+    assert len(links) >= 6 and all((REPO / link).exists() for link in links), links
 
 
 def test_commands_name_files_that_exist():
