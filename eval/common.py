@@ -130,10 +130,10 @@ def show(value: object) -> str:
 
 
 def run_main(name: str, main: Callable[[], None]) -> int:
-    """Call a script's main; wrong use is one line and exit code 2."""
+    """Call a script's main; wrong use and broken data are one line and exit code 2, a fault of ours is a traceback."""
     try:
         main()
-    except (DataError, WorldError, ValueError) as error:
+    except (DataError, WorldError) as error:
         print(f"{name}: {error}", file=sys.stderr)
         return 2
     return 0

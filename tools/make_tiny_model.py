@@ -21,7 +21,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # data_engine, where it is not installed
 
 MARK = "tiny_model.json"  # what the folder was made from
 SIZES = {"2m": 2_000_000, "10m": 10_000_000, "50m": 50_000_000}  # parameters, +-25 %

@@ -14,6 +14,7 @@ Interactive: pass_at_1 is the mean over sampled attempts, pass_at_k any of the k
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
+from ..dataset import DataError
 from ..geometry import in_range
 from .actions import Click, Complete, ParseFailure, parse
 from .scoring import gold_of, score, score_caption
@@ -29,10 +30,10 @@ def _mean(values: Iterable[float]) -> float | None:
 def score_prediction(row: dict) -> dict:
     """Score one row that holds a ``prediction``: its kind, whether it is right, and why it could not be read.
 
-    Raises ValueError naming the row if it has no prediction or a broken gold.
+    Raises DataError naming the row if it has no prediction or a broken gold.
     """
     if not isinstance(row.get("prediction"), str):
-        raise ValueError(f"row {row.get('idx')}: no text under 'prediction'; run the evaluation to the end")
+        raise DataError(f"row {row.get('idx')}: no text under 'prediction'; run the evaluation to the end")
     if row.get("task") in ("caption", "icon_captioning"):
         return {"kind": "caption", "right": score_caption(row["prediction"], row["messages"][-1]["content"])}
     gold, answer = gold_of(row), parse(row["prediction"])

@@ -6,6 +6,7 @@ and icon right and the click inside the box of the right element.
 
 from dataclasses import dataclass
 
+from ..dataset import DataError
 from ..geometry import THOUSAND, Box, Size, clickable
 from .actions import Answer, Click, Complete, after_think, parse
 from .layout import CANVAS
@@ -32,14 +33,14 @@ class Parts:
 
 
 def gold_of(row: dict) -> Gold:
-    """The gold of a navigation or grounding row, ours or the authors'. Raises ValueError naming a broken row."""
+    """The gold of a navigation or grounding row, ours or the authors'. Raises DataError naming a broken row."""
     text = row["solution"] if "solution" in row else row["messages"][-1]["content"]
     answer = parse(text)
     if isinstance(answer.action, Complete):
         return Gold(answer, None, CANVAS)
     box, canvas = _box(row)
     if not isinstance(answer.action, Click) or box is None:
-        raise ValueError(f"row {row.get('idx')}: gold is neither complete nor a click with a box; write the rows again")
+        raise DataError(f"row {row.get('idx')}: gold is neither complete nor a click with a box; write the rows again")
     return Gold(answer, box, canvas)
 
 
