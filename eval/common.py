@@ -58,7 +58,7 @@ def engine_and_run(args: argparse.Namespace, kind: str, data: Path, manifest: di
     )
     run = {
         "kind": kind,
-        "data": {"name": data.name, "sha256": sha256(data), "fingerprint": manifest["fingerprint"]},
+        "data": {"name": data.name, "sha256": manifest["files"][data.name], "fingerprint": manifest["fingerprint"]},
         "engine": args.engine,
         "model": identity(args.model),
         "train_rows": sha256(train_rows) if args.engine == "blind" else None,

@@ -11,7 +11,6 @@ import gymnasium
 import numpy as np
 
 from ..episode import Request
-from ..geometry import Box
 from . import prompts
 from .actions import Click, Complete, ParseFailure, parse
 from .graph import PageGraph
@@ -50,17 +49,9 @@ class Navigation:
             return self._declare(action)
         self.steps += 1
         page = self.page
-        outcome, name = MISS, None
-        if type(action) is Click:
-            x, y = action.x, action.y
-            for x1, y1, x2, y2, element, target in self._hits[page]:
-                if x1 <= x <= x2 and y1 <= y <= y2:
-                    outcome, name = HIT, element
-                    if target:
-                        self.page = target
-                    break
-        else:
-            outcome = COMPLETE if type(action) is Complete else UNREADABLE
+        outcome, name, target = self._outcome(action)
+        if target:
+            self.page = target
         self.events.append((outcome, name, page))
         if self.page == self.goal:
             self.arrived, self.done = True, not self.ask_complete
@@ -70,15 +61,20 @@ class Navigation:
 
     def _declare(self, action: Click | Complete | ParseFailure) -> str:
         """The answer at the goal: ``complete`` declares; a click moves nothing any more. The episode ends."""
-        self.done = True
-        self.declared = type(action) is Complete
-        name = None
-        if type(action) is Click:
-            bounds = (entry for entry in self._hits[self.page] if Box(*entry[:4]).contains(action.x, action.y))
-            name = next((entry[4] for entry in bounds), None)
-        outcome = {Click: HIT if name else MISS, Complete: COMPLETE}.get(type(action), UNREADABLE)
+        outcome, name, _ = self._outcome(action)
+        self.done, self.declared = True, outcome is COMPLETE
         self.events.append((outcome, name, self.page))
         return outcome
+
+    def _outcome(self, action: Click | Complete | ParseFailure) -> tuple[str, str | None, str | None]:
+        """(outcome, element hit, page that it opens) of an action on this page; changes nothing."""
+        if type(action) is Click:
+            x, y = action.x, action.y
+            for x1, y1, x2, y2, element, target in self._hits[self.page]:
+                if x1 <= x <= x2 and y1 <= y <= y2:
+                    return HIT, element, target
+            return MISS, None, None
+        return (COMPLETE if type(action) is Complete else UNREADABLE), None, None
 
     def history(self) -> list[str]:
         """What happened so far, as the prompt tells it."""
