@@ -54,10 +54,18 @@ def losses(output: Path) -> list[tuple[int, float]]:
     return [(int(row["global_step/max_steps"].split("/")[0]), row["loss"]) for row in rows if "loss" in row]
 
 
+def is_complete(checkpoint: Path) -> bool:
+    """The host writes trainer_state.json last, and not atomically: for a moment it is there and empty."""
+    try:
+        return bool(json.loads((checkpoint / "trainer_state.json").read_text()))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return False
+
+
 def kill_after(process: subprocess.Popen, checkpoint: Path) -> None:
-    """SIGKILL to the whole group as soon as the checkpoint is complete (the host writes trainer_state.json last)."""
+    """SIGKILL to the whole group as soon as the checkpoint is complete."""
     deadline = time.monotonic() + 300
-    while not (checkpoint / "trainer_state.json").exists():
+    while not is_complete(checkpoint):
         assert process.poll() is None, "the run ended before its checkpoint"
         assert time.monotonic() < deadline, "no checkpoint in 300 s"
         time.sleep(0.01)
