@@ -1,0 +1,63 @@
+"""What is asked of a screen: several questions about one picture make one conversation, each thing at most once.
+
+The prompts and the answers are GE-Lab's (point at a named icon, name the icon at a point); for what is written there
+are two more of the same kind. Gold clicks go to the middle of the box.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..gelab import prompts
+from ..gelab.actions import format_click
+from ..geometry import Box, to_thousand
+from .screens import Screen, Thing
+
+MIDDLE = (0.25, 0.75)  # where in its box a thing is pointed at, as in GE-Lab's icon rows
+
+
+def pointing_at_text(said: str) -> str:
+    """Ask for a click on something written."""
+    return f"{prompts.IMAGE}Click on text {said} in the image."
+
+
+def reading(x: int, y: int) -> str:
+    """Ask what is written at (x, y), 0..1000."""
+    return f"{prompts.IMAGE}What is written at point <|box_start|>({x},{y})<|box_end|> in the image?"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A prompt with the host's image tag at its head, the gold answer, and the box to hit (None: a name is asked)."""
+
+    prompt: str
+    answer: str
+    box: Box | None
+
+
+def point(screen: Screen, thing: Thing) -> Question:
+    """Where is it?"""
+    prompt = (pointing_at_text if thing.written else prompts.grounding)(thing.name)
+    click = format_click(thing.name, screen.page, *to_thousand(*thing.box.at(0.5, 0.5), screen.canvas))
+    return Question(prompt, click, thing.box)
+
+
+def name(screen: Screen, thing: Thing, generator: np.random.Generator) -> Question:
+    """What is there?"""
+    at = to_thousand(*thing.box.at(*generator.uniform(*MIDDLE, 2)), screen.canvas)
+    return Question((reading if thing.written else prompts.captioning)(*at), thing.name, None)
+
+
+def ask(screen: Screen, generator: np.random.Generator, naming: float, most: int = 6) -> list[Question]:
+    """Up to ``most`` questions, each about another thing; a share ``naming`` of them asks for the name."""
+    chosen = [screen.things[i] for i in generator.permutation(len(screen.things))[:most]]
+    return [name(screen, t, generator) if generator.random() < naming else point(screen, t) for t in chosen]
+
+
+def conversation(system: str, questions: list[Question]) -> list[dict]:
+    """Messages of one row; the picture belongs to the first question."""
+    messages = [{"role": "system", "content": system}]
+    for i, question in enumerate(questions):
+        prompt = question.prompt if i == 0 else question.prompt.removeprefix(prompts.IMAGE)
+        messages += [{"role": "user", "content": prompt}, {"role": "assistant", "content": question.answer}]
+    return messages
