@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ..answer import after_think
+
 CLICK_TEMPLATE = "Explain:click {icon} icon on {page}.\tAction: click(start_box='<|box_start|>({x},{y})<|box_end|>')"
 COMPLETE_ANSWER = "Explain: this is target page.\tAction: complete"
 
@@ -65,7 +67,6 @@ _EXPLAIN = re.compile(r"\bexplain:", re.IGNORECASE)
 _POINT = r"(?:<\|box_start\|>)?\(\s*(-?[0-9]{1,6})\s*,\s*(-?[0-9]{1,6})\s*\)(?:<\|box_end\|>)?"
 _CLICK = re.compile(rf"click\(\s*start_box\s*=\s*(['\"]?){_POINT}\1\s*\)", re.IGNORECASE)
 _COMPLETE = re.compile(r"complete\.?", re.IGNORECASE)
-_END_TOKENS = ("<|im_end|>", "<|endoftext|>")
 _STRICT_ACTION = r"(?:click\(start_box='(?:<\|box_start\|>)?\([0-9]{1,4}, ?[0-9]{1,4}\)(?:<\|box_end\|>)?'\)|complete)"
 _STRICT = re.compile(rf"[Ee]xplain:[^\t]+\tAction: {_STRICT_ACTION}")
 
@@ -97,24 +98,6 @@ def _bodies(text: str, marks: list[re.Match]) -> Iterator[str]:
         lead = _EXPLAIN.search(text, mark.end(), following.start())
         yield text[mark.end() : lead.start() if lead else following.start()].strip()
     yield text[marks[-1].end() :].strip()
-
-
-def after_think(text: str) -> str | None:
-    """The answer proper, without a leading ``<think>..</think>`` and closing tokens; None if a block never closes."""
-    answer = text.rpartition("</think>")[2]
-    if answer.lstrip().startswith("<think>"):
-        return None
-    end = len(answer)
-    while (shorter := _before_end_token(answer, end)) < end:
-        end = shorter
-    return answer[:end].strip(" \n\r")
-
-
-def _before_end_token(text: str, end: int) -> int:
-    """Where ``text[:end]`` ends once one closing blank or one closing token is taken off; ``end`` if there is none."""
-    if end and text[end - 1] in " \n\r":
-        return end - 1
-    return next((end - len(token) for token in _END_TOKENS if text.endswith(token, 0, end)), end)
 
 
 def _explain(text: str) -> str:

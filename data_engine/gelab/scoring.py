@@ -6,9 +6,10 @@ and icon right and the click inside the box of the right element.
 
 from dataclasses import dataclass
 
+from ..answer import after_think
 from ..dataset import DataError
 from ..geometry import THOUSAND, Box, Size, clickable
-from .actions import Answer, Click, Complete, after_think, parse
+from .actions import Answer, Click, Complete, parse
 from .layout import CANVAS
 
 

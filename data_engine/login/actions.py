@@ -1,0 +1,193 @@
+"""The answer grammar of the forms: declared once here, read by the prompt, the parser, the environment and the scores.
+
+A model answers ``Thought: <text>`` and, on the next line, ``Action: <one call>``. The calls are those of FORMS. Text in
+quotes is escaped so that any text comes back as it was. ``parse`` is total and linear: any text gives an Answer whose
+``action`` is one of the five actions or a ParseFailure.
+"""
+
+import re
+from dataclasses import dataclass
+
+from ..answer import after_think
+
+FORMS = {
+    "click": "CLICK(x={x}, y={y})",
+    "pick": "CLICK([{mark}])",
+    "type": 'TYPE(text="{text}")',
+    "type into": 'TYPE([{mark}], "{text}")',
+    "wait": "WAIT()",
+    "done": "DONE()",
+}
+ANSWER = "Thought: {thought}\nAction: {action}"
+
+
+@dataclass(frozen=True, slots=True)
+class Click:
+    """A click at (x, y), fractions meant to be 0..1 of the page; out-of-range numbers are kept, never clamped."""
+
+    x: float
+    y: float
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """A click on the element with a number."""
+
+    mark: int
+
+
+@dataclass(frozen=True, slots=True)
+class Type:
+    """Type ``text`` into the field in focus, or into the field with a number."""
+
+    text: str
+    mark: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Do nothing for a turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The claim that the goal is reached."""
+
+
+@dataclass(frozen=True, slots=True)
+class ParseFailure:
+    """Why a text is no action; ``reason`` is one of FAILURES."""
+
+    reason: str
+
+
+Action = Click | Pick | Type | Wait | Done
+KINDS = {Click: "click", Pick: "click", Type: "type", Wait: "wait", Done: "done", ParseFailure: "fail"}
+FAILURES = {
+    "no action": "the text has no 'Action:' and is no call itself",
+    "malformed action": "what follows 'Action:' is none of the calls, or has other text on its line",
+    "several actions": "the text has two or more different actions",
+    "truncated answer": "the text ends inside a call, or at 'Action:'",
+    "unclosed think": "the text opens <think> and never closes it",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A model's answer, read. ``well_formed`` says that the text has exactly the declared format."""
+
+    action: Action | ParseFailure
+    thought: str = ""
+    well_formed: bool = False
+
+
+def format_action(action: Action, decimals: int = 2) -> str:
+    """The call of an action, coordinates with so many decimals."""
+    match action:
+        case Click(x, y):
+            return FORMS["click"].format(x=f"{x:.{decimals}f}", y=f"{y:.{decimals}f}")
+        case Pick(mark):
+            return FORMS["pick"].format(mark=mark)
+        case Type(text, None):
+            return FORMS["type"].format(text=escape(text))
+        case Type(text, mark):
+            return FORMS["type into"].format(mark=mark, text=escape(text))
+        case _:
+            return FORMS[KINDS[type(action)]]
+
+
+def format_answer(thought: str, action: Action, decimals: int = 2) -> str:
+    return ANSWER.format(thought=thought, action=format_action(action, decimals))
+
+
+_ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r"})
+_ESCAPED = re.compile(r"\\([\\\"'/nr])")
+_MEANT = {"n": "\n", "r": "\r"}
+
+
+def escape(text: str) -> str:
+    """Text as it stands between quotes: one line, and (as in JSON) no ``</`` that could close a block of thought."""
+    return text.translate(_ESCAPES).replace("</", "<\\/")
+
+
+def unescape(text: str) -> str:
+    """The text that was escaped. A backslash before any other sign is a backslash."""
+    return _ESCAPED.sub(lambda match: _MEANT.get(match[1], match[1]), text)
+
+
+_NUMBER = r"(-?(?:[0-9]{1,9}(?:\.[0-9]{0,18})?|\.[0-9]{1,18}))"
+_MARK = r"\[\s*([0-9]{1,4})\s*\]"
+_QUOTED = r"""(?:"([^"\\]*+(?:\\.[^"\\]*+)*+)"|'([^'\\]*+(?:\\.[^'\\]*+)*+)')"""
+_CALL = re.compile(
+    rf"CLICK\(\s*(?:x\s*=\s*{_NUMBER}\s*,\s*y\s*=\s*{_NUMBER}|{_MARK})\s*\)"
+    rf"|TYPE\(\s*(?:text\s*=\s*|{_MARK}\s*,\s*(?:text\s*=\s*)?)?{_QUOTED}\s*\)"
+    r"|(WAIT|DONE)\(\s*\)",
+    re.IGNORECASE | re.DOTALL,
+)
+_ACTION = re.compile(r"\baction:\s*", re.IGNORECASE)
+_THOUGHT = re.compile(r"\bthought:", re.IGNORECASE)
+_CUT = re.compile(
+    r'([A-Za-z]*+)(?:\((?:[^")]++|"[^"\\]*+(?:\\.[^"\\]*+)*+")*+(?:"[^"\\]*+(?:\\.[^"\\]*+)*+\\?)?)?', re.DOTALL
+)
+_NAMES = ("CLICK", "TYPE", "WAIT", "DONE")
+
+
+def parse(text: str) -> Answer:
+    """Read an answer; never raises. Time is linear in the length of ``text``."""
+    text = after_think(text)
+    if text is None:
+        return Answer(ParseFailure("unclosed think"))
+    first = _ACTION.search(text)
+    thought = _thought(text[: first.start()]) if first else ""
+    calls = _calls(text, first.end() if first else 0)
+    if isinstance(calls, ParseFailure):
+        no_action = first is None and (not text or calls.reason == "malformed action")
+        return Answer(ParseFailure("no action") if no_action else calls, thought)
+    actions = {_action(call) for call in calls}
+    if len(actions) > 1:
+        return Answer(ParseFailure("several actions"), thought)
+    action = actions.pop()
+    exact = {format_answer(thought, action, decimals) for decimals in (2, 4)}
+    return Answer(action, thought, text in exact)
+
+
+def _calls(text: str, start: int) -> list[re.Match] | ParseFailure:
+    """The call at ``start``, and those after each further ``Action:`` or anywhere in the lines that follow."""
+    calls: list[re.Match] = []
+    while True:
+        call = _CALL.match(text, start)
+        if call is None:
+            return ParseFailure("truncated answer" if _is_cut(text, start) else "malformed action")
+        calls.append(call)
+        following = _ACTION.search(text, call.end())
+        end = following.start() if following else len(text)
+        more = list(_CALL.finditer(text, call.end(), end))
+        if not more and text[call.end() : end].split("\n", 1)[0].strip(" .`\r\t"):
+            return ParseFailure("malformed action")
+        calls += more
+        if following is None:
+            return calls
+        start = following.end()
+
+
+def _is_cut(text: str, start: int) -> bool:
+    """True if the text ends before the call at ``start`` does."""
+    match = _CUT.fullmatch(text, start)
+    return match is not None and any(name.startswith(match[1].upper()) for name in _NAMES)
+
+
+def _thought(text: str) -> str:
+    mark = _THOUGHT.search(text)
+    return text[mark.end() :].strip() if mark else ""
+
+
+def _action(call: re.Match) -> Action:
+    x, y, picked, into, double, single, plain = call.groups()
+    if plain:
+        return Wait() if plain.upper() == "WAIT" else Done()
+    if x is not None:
+        return Click(float(x), float(y))
+    if picked is not None:
+        return Pick(int(picked))
+    text = unescape(double if double is not None else single)
+    return Type(text, None if into is None else int(into))

@@ -1,0 +1,46 @@
+"""Set-of-Marks: a number in a black square left of each marked element, where no label stands.
+
+Hard layouts keep that place free. The type of a mark has its own lower bound, so that a model can read it.
+"""
+
+from functools import lru_cache
+
+from PIL import Image, ImageDraw
+
+from ..geometry import Box, Size
+from .fonts import AILERON, LEGIBLE, font
+from .forms import Form
+from .layout import scale
+from .style import BLACK, WHITE
+
+POINTS = 14  # canvas pixels, where the form's own type is smaller
+
+
+def mark_box(box: Box, form: Form, page_size: Size) -> Box:
+    """Where the mark of an element stands, in pixels of the page; ``box`` is the element's box on the page."""
+    side = round(1.25 * _pixels(form, page_size)) + 1
+    gap = max(3, round(4 * scale(page_size)))  # clear of the focus ring
+    x2, y1 = box.x1 - gap, (box.y1 + box.y2 - side) // 2
+    return Box(x2 - side, y1, x2, y1 + side)
+
+
+def draw_marks(picture: Image.Image, form: Form, page_size: Size, canvas: Size) -> None:
+    """Draw the marks of a form on its picture."""
+    for element in form.elements:
+        if element.mark is not None:
+            square = mark_box(element.box.scaled(canvas, page_size), form, page_size)
+            picture.paste(_stamp(element.mark, square.x2 - square.x1, _pixels(form, page_size)), square[:2])
+
+
+@lru_cache(maxsize=256)
+def _stamp(mark: int, side: int, pixels: int) -> Image.Image:
+    """White on black, with a white edge for dark grounds."""
+    stamp = Image.new("RGB", (side, side), WHITE)
+    draw = ImageDraw.Draw(stamp)
+    draw.rectangle((1, 1, side - 2, side - 2), BLACK)
+    draw.text((side / 2, side / 2), str(mark), WHITE, font(AILERON, pixels), "mm")
+    return stamp
+
+
+def _pixels(form: Form, page_size: Size) -> int:
+    return max(LEGIBLE, round(max(POINTS, form.style.points) * scale(page_size)))

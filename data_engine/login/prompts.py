@@ -1,0 +1,63 @@
+"""The one prompt builder: rows, rollouts and evaluation all ask through it.
+
+The system prompt states exactly the format of the labels, because it is built from the same templates. No text here
+holds a literal ``<image>`` but the user turns, where the host puts the screenshot.
+"""
+
+import hashlib
+
+from .actions import ANSWER, FORMS
+
+IMAGE = "<image>"  # the host's placeholder; it stands once, at the head of a user turn
+MODES = ("coord", "som")  # coordinates, or Set-of-Marks numbers
+
+_POINTS = """x and y are fractions of the screenshot with {decimals} decimals:
+x from 0 (left) to 1 (right), y from 0 (top) to 1 (bottom). The actions are:
+{click}  clicks a point; a click on a text field puts the cursor there
+{type}  types into the field that has the cursor, in place of what it holds"""
+_NUMBERS = """A number in a black square stands left of the element that it names. The actions are:
+{pick}  clicks element N; a click on a text field puts the cursor there
+{type_into}  types into text field N, in place of what it holds"""
+_SYSTEM = """You fill in a form, which you see in a screenshot, one action a turn.
+{actions}
+{wait}  does nothing for a turn
+{done}  says that the form was accepted
+In quotes, write \\\\ for a backslash, \\" for a quote and \\n for a new line.
+Answer in two lines:
+{answer}"""
+
+
+def system(mode: str, decimals: int = 2) -> str:
+    """The system prompt of a mode; ``decimals`` are those of the labels' coordinates."""
+    zeros = f"{0:.{decimals}f}"
+    actions = _NUMBERS if mode == "som" else _POINTS
+    return _SYSTEM.format(
+        actions=actions.format(
+            decimals=decimals,
+            click=FORMS["click"].format(x=zeros, y=zeros),
+            type=FORMS["type"].format(text="TEXT"),
+            pick=FORMS["pick"].format(mark="N"),
+            type_into=FORMS["type into"].format(mark="N", text="TEXT"),
+        ),
+        wait=FORMS["wait"],
+        done=FORMS["done"],
+        answer=ANSWER.format(thought="what to do next, and why", action="the action"),
+    )
+
+
+def question(goal: str, history: list[str] | None = None, steps: int | None = None) -> str:
+    """The user turn: the goal alone, or (scripted) with the actions so far and the number of this step of ``steps``."""
+    if history is None:
+        return f"{IMAGE}Goal: {goal}\nWhat is the next action?"
+    past = " ".join(f"{i}. {entry}" for i, entry in enumerate(history, 1)) or "nothing"
+    return f"{IMAGE}Goal: {goal}\nDone so far: {past}\nStep {len(history) + 1} of {steps}. What is the next action?"
+
+
+NO_ACTION = "an answer that could not be read"  # history entry
+
+
+def sha256() -> str:
+    """Hash of everything that this module and the grammar can say; rows carry it and loaders compare it."""
+    said = [system(mode, decimals) for mode in MODES for decimals in (2, 4)]
+    said += [question("GOAL"), question("GOAL", [], 6), question("GOAL", ["A", NO_ACTION], 6), ANSWER, *FORMS.values()]
+    return hashlib.sha256("\n".join(said).encode()).hexdigest()
