@@ -1,8 +1,9 @@
-"""Make a tiny Qwen-VL checkpoint from scratch, which ms-swift treats as the real family.
+"""Make a tiny Qwen-VL checkpoint, which ms-swift treats as the real family.
 
-    python tools/make_tiny_model.py OUT --family qwen2_5_vl|qwen3_vl --size 2m|10m|50m [--seed 0] [--vocab 1536]
+    python tools/make_tiny_model.py OUT --family qwen2_5_vl|qwen3_vl --size 2m|10m|50m [--seed 0] [--vocab 768]
+    python tools/make_tiny_model.py OUT --from-base
 
-Same arguments, same bytes. The folder appears whole or not at all. The host needs two flags with it, because it goes by
+The first has random weights ("from scratch"); the second is a copy of assets/tiny-base, which can see. Same arguments, same bytes. The folder appears whole or not at all. The host needs two flags with it, because it goes by
 folder names and by Qwen's own token ids:
 
     --template gelab_qwen2_5_vl
@@ -22,11 +23,13 @@ from pathlib import Path
 
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
+BASE = Path(__file__).resolve().parents[1] / "assets" / "tiny-base"  # made by recipes/tiny_base/pretrain.sh
 MARK = "tiny_model.json"  # what the folder was made from
+KIND = "tiny-base"  # of the manifest beside the base's files
 SIZES = {"2m": 2_000_000, "10m": 10_000_000, "50m": 50_000_000}  # parameters, +-25 %
 FAMILIES = ("qwen2_5_vl", "qwen3_vl")
 PIXELS = {"shortest_edge": 56 * 56, "longest_edge": 12_845_056}  # of a picture; MAX_PIXELS rules in ms-swift
-VOCAB = 1536  # tokens: the prompts' words are one each, the icons' mostly
+VOCAB = 768  # tokens: phrases and names are one each, and the merges are few
 
 
 class UsageError(ValueError):
@@ -55,6 +58,25 @@ def make(out: Path, family: str, size: str, seed: int = 0, vocab: int = VOCAB) -
         processor = _processor(family, tokenizer, shapes.PATCH[family])
         processor.save_pretrained(folder)
         processor.image_processor.save_pretrained(folder)  # preprocessor_config.json, for readers older than the pin
+        (folder / MARK).write_text(json.dumps(mark, indent=1) + "\n", encoding="utf-8")
+    return mark | {"new": True}
+
+
+def copy_base(out: Path, base: Path = BASE) -> dict:
+    """Copy the shipped base model to ``out`` unless it is there already; every file's hash is checked first."""
+    from data_engine.dataset import MANIFEST, read_manifest, sha256, verified_path
+
+    manifest = read_manifest(base, KIND)
+    arguments = {"base_sha256": sha256(base / MANIFEST)}
+    if (mark := _mark_of(out)) is not None:
+        if mark["arguments"] != arguments:
+            raise UsageError(f"{out}: is another tiny model; remove it")
+        return mark | {"new": False}
+    files = [verified_path(base, name, KIND) for name in manifest["files"]]
+    mark = {"arguments": arguments, **manifest["arguments"]}
+    with _new_folder(out) as folder:
+        for path in files:
+            shutil.copyfile(path, folder / path.name)
         (folder / MARK).write_text(json.dumps(mark, indent=1) + "\n", encoding="utf-8")
     return mark | {"new": True}
 
@@ -121,8 +143,11 @@ class OneLineParser(argparse.ArgumentParser):
 def parser() -> argparse.ArgumentParser:
     parser = OneLineParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path, metavar="OUT", help="folder to write")
-    parser.add_argument("--family", choices=FAMILIES, required=True)
-    parser.add_argument("--size", choices=tuple(SIZES), required=True, help="parameters, about")
+    start = parser.add_mutually_exclusive_group()
+    start.add_argument("--scratch", action="store_true", help="random weights (the default)")
+    start.add_argument("--from-base", action="store_true", help="a copy of assets/tiny-base")
+    parser.add_argument("--family", choices=FAMILIES)
+    parser.add_argument("--size", choices=tuple(SIZES), help="parameters, about")
     parser.add_argument("--seed", type=int, default=0, help="of the weights; default: %(default)s")
     parser.add_argument("--vocab", type=int, default=VOCAB, help="tokens, special ones included; default: %(default)s")
     return parser
@@ -130,18 +155,38 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     given = parser().parse_args(argv)
-    from tiny_model.vocabulary import VocabularyError
+    if not given.from_base and not (given.family and given.size):
+        parser().error("--family and --size are needed, or --from-base")
+    if given.from_base and (given.family or given.size):
+        parser().error("--from-base has the family and size of assets/tiny-base; leave out --family and --size")
     from transformers.utils import logging
+
+    from data_engine.dataset import DataError
 
     logging.disable_progress_bar()
     try:
-        mark = make(**vars(given))
-    except (UsageError, VocabularyError, OSError) as error:
+        print(copied(given.out) if given.from_base else made(given))
+    except (UsageError, DataError, OSError) as error:
         print(f"make_tiny_model: {error}", file=sys.stderr)
         return 2
-    what = f"{given.family}, {mark['parameters']:,} parameters, {given.vocab:,} tokens, seed {given.seed}"
-    print(f"{given.out}: {what}: " + ("made" if mark["new"] else "is there already, made with the same arguments"))
     return 0
+
+
+def copied(out: Path) -> str:
+    mark = copy_base(out)
+    what = f"{out}: the base model, stage {mark['stage']}, commit {mark['commit'][:7]}: "
+    return what + ("copied" if mark["new"] else "is there already")
+
+
+def made(given: argparse.Namespace) -> str:
+    from tiny_model.vocabulary import VocabularyError
+
+    try:
+        mark = make(given.out, given.family, given.size, given.seed, given.vocab)
+    except VocabularyError as error:
+        raise UsageError(str(error)) from None
+    what = f"{given.family}, {mark['parameters']:,} parameters, {given.vocab:,} tokens, seed {given.seed}"
+    return f"{given.out}: {what}: " + ("made" if mark["new"] else "is there already, made with the same arguments")
 
 
 if __name__ == "__main__":

@@ -1,16 +1,13 @@
-"""The stages of the curriculum, easy first, and the sets of the probe: which screens, and what is asked of them."""
+"""The stages of the curriculum, easy first: which screens, and what is asked of them."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from ..gelab import prompts
-from ..gelab.layout import generate
 from ..geometry import Size
 from ..seeds import rng
 from . import questions, screens
-from .questions import Question
 from .screens import Screen
 
 Maker = Callable[[np.random.Generator, Size], Screen]
@@ -27,11 +24,16 @@ class Stage:
 # A model without sight stands still on the later stages and takes minutes on the first: the grid has 32 places, so the
 # digits of the answer are few, and what must be learned is to look.
 STAGES = {
-    "one": Stage({screens.one: 1.0}, naming=0.0),
-    "shapes": Stage({screens.shapes: 0.9, screens.one: 0.1}, naming=0.3),
+    "one": Stage({screens.one: 1.0}, naming=0.6),
+    "crops": Stage({screens.crop_icon: 0.5, screens.crop_text: 0.5}, naming=1.0),
+    "pair": Stage({screens.pair: 0.9, screens.one: 0.1}, naming=0.5),
+    "shapes": Stage({screens.shapes: 0.8, screens.pair: 0.2}, naming=0.5),
     "icons": Stage({screens.icons: 0.7, screens.shapes: 0.3}, naming=0.5),
-    "free": Stage({screens.icons: 0.5, screens.free: 0.5}, naming=0.4),
     "text": Stage({screens.text: 0.5, screens.icons: 0.3, screens.free: 0.2}, naming=0.5),
+    "all": Stage(
+        {screens.text: 0.25, screens.icons: 0.25, screens.free: 0.2, screens.marks: 0.15, screens.form: 0.15},
+        naming=0.5,
+    ),
 }
 
 
@@ -42,4 +44,4 @@ def rows(stage: Stage, seed: int, name: str, count: int, page_size: Size) -> Ite
         generator = rng(seed, "sight", name, i)
         screen = makers[generator.choice(len(makers), p=shares)](generator, page_size)
         asked = questions.ask(screen, generator, stage.naming)
-        yield questions.conversation(prompts.SYSTEM, asked), screen
+        yield questions.conversation(questions.system(screen), asked), screen

@@ -1,7 +1,7 @@
 """What is asked of a screen: several questions about one picture make one conversation, each thing at most once.
 
-The prompts and the answers are GE-Lab's (point at a named icon, name the icon at a point); for what is written there
-are two more of the same kind. Gold clicks go to the middle of the box.
+On pages, the prompts and the answers are GE-Lab's (point at a named icon, name the icon at a point); for what is written
+there are two more of the same kind. On forms they are the login benchmark's. Gold clicks go to the middle of the box.
 """
 
 from dataclasses import dataclass
@@ -11,6 +11,8 @@ import numpy as np
 from ..gelab import prompts
 from ..gelab.actions import format_click
 from ..geometry import Box, to_thousand
+from ..login import actions as form_actions
+from ..login import prompts as form_prompts
 from .screens import Screen, Thing
 
 MIDDLE = (0.25, 0.75)  # where in its box a thing is pointed at, as in GE-Lab's icon rows
@@ -35,11 +37,24 @@ class Question:
     box: Box | None
 
 
+def system(screen: Screen) -> str:
+    """The system prompt of the benchmark that the screen belongs to."""
+    return form_prompts.system(screen.mode) if screen.mode else prompts.SYSTEM
+
+
 def point(screen: Screen, thing: Thing) -> Question:
-    """Where is it?"""
+    """Where is it? On a form with marks: which number has it?"""
+    if screen.mode:
+        return Question(form_prompts.question(f"Click on {thing.name}"), _form_answer(screen, thing), thing.box)
     prompt = (pointing_at_text if thing.written else prompts.grounding)(thing.name)
     click = format_click(thing.name, screen.page, *to_thousand(*thing.box.at(0.5, 0.5), screen.canvas))
     return Question(prompt, click, thing.box)
+
+
+def _form_answer(screen: Screen, thing: Thing) -> str:
+    x, y = thing.box.at(0.5, 0.5)
+    click = form_actions.Click(x / screen.canvas.width, y / screen.canvas.height)
+    return form_actions.format_answer(thing.name, form_actions.Pick(thing.mark) if screen.mode == "som" else click)
 
 
 def name(screen: Screen, thing: Thing, generator: np.random.Generator) -> Question:
@@ -49,8 +64,9 @@ def name(screen: Screen, thing: Thing, generator: np.random.Generator) -> Questi
 
 
 def ask(screen: Screen, generator: np.random.Generator, naming: float, most: int = 6) -> list[Question]:
-    """Up to ``most`` questions, each about another thing; a share ``naming`` of them asks for the name."""
+    """Up to ``most`` questions, each about another thing; a share ``naming`` of them asks for the name (on pages)."""
     chosen = [screen.things[i] for i in generator.permutation(len(screen.things))[:most]]
+    naming = 0.0 if screen.mode else naming
     return [name(screen, t, generator) if generator.random() < naming else point(screen, t) for t in chosen]
 
 

@@ -1,7 +1,7 @@
 """One random screen: its picture and the things on it.
 
 Pages are GE-Lab's: its canvas, title, `back` and `home`, drawn by its renderer. On the grid, icons stand where GE-Lab
-puts them; free, they have any place and size.
+puts them; free, they have any place and size. Forms are the login benchmark's, of its hard protocol, in any state.
 """
 
 from dataclasses import dataclass
@@ -14,44 +14,56 @@ from ..gelab.graph import BACK, HOME, Element, Page
 from ..gelab.layout import BACK_BOX, CANVAS, HOME_BOX, ICON, SLOTS, TITLE_BOX
 from ..gelab.render import Renderer
 from ..geometry import Box, Size
+from ..login import forms
+from ..login.render import Screen as FormScreen
+from ..login.tasks import hard_form
 from . import words
 from .shapes import SHAPES, Pictures
 
 PAGES = 300  # titles are page_0 .. page_299
 SHAPE_SIDES = (180, 290), (180, 400)  # canvas pixels, width and height of a shape on the grid
 FREE_SIDES = (150, 420), (180, 620)  # the same for anything anywhere; about square on a square page
+CROP = Size(128, 64)  # pixels of a cutting: eight tokens, where a page of 224 x 224 has 49
+PLAIN_TYPE = 16  # points of text in cuttings
 TYPE = (11, 21)  # points, in pixels of the picture
 INKS = ("black", "#202060", "#7a1010", "#104a20", "#505050")
+SCENARIOS = tuple(forms.SCENARIOS)
 _TRIES = 30
 
 
 @dataclass(frozen=True, slots=True)
 class Thing:
-    """Something on a screen: its name or what it reads, and its box in canvas pixels."""
+    """Something on a screen: its name or what it reads, its box in canvas pixels, and its Set-of-Marks number."""
 
     name: str
     box: Box
     written: bool = False
+    mark: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Screen:
-    """A picture, the canvas that boxes refer to, its page name, and its things."""
+    """A picture, the canvas that boxes refer to, its things; of a page its name, of a form the mode it is asked in."""
 
     picture: Image.Image
     canvas: Size
-    page: str
     things: tuple[Thing, ...]
+    page: str = ""
+    mode: str = ""
+
+
+@cache
+def _pictures() -> Pictures:
+    return Pictures()
 
 
 @cache
 def _renderer(page_size: Size) -> Renderer:
-    pictures = Pictures()
-    return Renderer(pictures, {name: name for name in (*SHAPES, *pictures.icons)}, CANVAS, page_size)
+    return Renderer(_pictures(), {name: name for name in (*SHAPES, *_pictures().icons)}, CANVAS, page_size)
 
 
 def icon_names() -> list[str]:
-    return list(Pictures().icons)
+    return list(_pictures().icons)
 
 
 def one(generator: np.random.Generator, page_size: Size) -> Screen:
@@ -62,6 +74,11 @@ def one(generator: np.random.Generator, page_size: Size) -> Screen:
 def shapes(generator: np.random.Generator, page_size: Size) -> Screen:
     """One to six shapes on the grid."""
     return _page(generator, page_size, SHAPES, _on_grid(generator, _count(generator), *SHAPE_SIDES), bare=True)
+
+
+def pair(generator: np.random.Generator, page_size: Size) -> Screen:
+    """Two shapes on the grid."""
+    return _page(generator, page_size, SHAPES, _on_grid(generator, 2, *SHAPE_SIDES), bare=True)
 
 
 def icons(generator: np.random.Generator, page_size: Size) -> Screen:
@@ -80,7 +97,61 @@ def text(generator: np.random.Generator, page_size: Size) -> Screen:
     screen = _page(generator, page_size, _icon_names(), _anywhere(generator, count))
     taken = [thing.box for thing in screen.things] + [TITLE_BOX]
     written = [_write(generator, screen.picture, taken) for _ in range(generator.integers(1, 6))]
-    return Screen(screen.picture, CANVAS, screen.page, screen.things + tuple(filter(None, written)))
+    return Screen(screen.picture, CANVAS, screen.things + tuple(filter(None, written)), screen.page)
+
+
+def crop_icon(generator: np.random.Generator, page_size: Size) -> Screen:
+    """A cutting around one icon, or (a quarter) one shape, on the grid; cut where patches meet, as the model sees it."""
+    names = SHAPES if generator.random() < 0.25 else _icon_names()
+    screen = _page(generator, page_size, names, _on_grid(generator, 1, (ICON, ICON), (ICON, ICON)), bare=True)
+    (thing,) = screen.things
+    box = thing.box.scaled(CANVAS, page_size)
+    x, y = (_cut(generator, box[i], box[i + 2], CROP[i], page_size[i]) for i in (0, 1))
+    picture = screen.picture.crop((x, y, x + CROP.width, y + CROP.height))
+    return Screen(picture, CROP, (Thing(thing.name, Box(box.x1 - x, box.y1 - y, box.x2 - x, box.y2 - y)),), screen.page)
+
+
+def _cut(generator, low: int, high: int, side: int, most: int) -> int:
+    """Where a cutting of ``side`` pixels begins that holds low..high: a multiple of 32 pixels."""
+    first, last = -(-max(0, high - side) // 32), min(low, most - side) // 32
+    return 32 * int(generator.integers(first, last + 1))
+
+
+def crop_text(generator: np.random.Generator, page_size: Size) -> Screen:
+    """A cutting with one word, string or number; its place and its size vary little."""
+    picture = Image.new("RGB", CROP, "white")
+    said, font, ink, size = _drawn_text(generator, (PLAIN_TYPE, PLAIN_TYPE + 1))
+    x, y = (8 * int(generator.integers(max(0, most) // 8 + 1)) for most in (CROP.width - size.x2, CROP.height - size.y2))
+    _draw_text(picture, (x, y), said, font, ink)
+    box = Box(x, y, min(x + size.x2, CROP.width), min(y + size.y2, CROP.height))
+    return Screen(picture, CROP, (Thing(said, box, written=True),), "page_0")
+
+
+def marks(generator: np.random.Generator, page_size: Size) -> Screen:
+    """A form with Set-of-Marks numbers."""
+    return _form(generator, page_size, "som")
+
+
+def form(generator: np.random.Generator, page_size: Size) -> Screen:
+    """A form without marks."""
+    return _form(generator, page_size, "coord")
+
+
+def _form(generator: np.random.Generator, page_size: Size, mode: str) -> Screen:
+    """A hard form, its first fields filled, with the focus in any field or none."""
+    made = hard_form(SCENARIOS[generator.integers(len(SCENARIOS))], generator, form_size(page_size))
+    filled = int(generator.integers(len(made.fields) + 1))
+    texts = tuple(made.values[field.name] if i < filled else "" for i, field in enumerate(made.fields))
+    focus = generator.choice([None, *(field.name for field in made.fields)])
+    picture = FormScreen(made, form_size(page_size), marks=mode == "som").picture(forms.View(texts, focus))
+    shown = [element for element in made.elements if mode == "coord" or element.mark is not None]
+    things = tuple(Thing(element.caption, element.box, mark=element.mark) for element in shown)
+    return Screen(picture, forms.CANVAS, things, mode=mode)
+
+
+def form_size(page_size: Size) -> Size:
+    """Forms are wider than high: as many patches of 32 pixels as the page has, in 4 : 3 (224x224 -> 256x192)."""
+    return Size(page_size.width + 32, page_size.height - 32)
 
 
 @cache
@@ -98,9 +169,13 @@ def _page(generator, page_size: Size, names, boxes: list[Box], bare: bool = Fals
     elements = [Element(name, box, None) for name, box in zip(chosen, boxes, strict=True)]
     depth = 0 if bare else int(generator.integers(3))
     elements += [Element(BACK, BACK_BOX, None)] * (depth >= 1) + [Element(HOME, HOME_BOX, None)] * (depth >= 2)
-    page = Page("page_0" if bare else f"page_{generator.integers(PAGES)}", depth, tuple(elements))
-    things = tuple(Thing(element.name, element.box) for element in elements)
-    return Screen(_renderer(page_size).page(page), CANVAS, page.id, things)
+    return draw(Page("page_0" if bare else f"page_{generator.integers(PAGES)}", depth, tuple(elements)), page_size)
+
+
+def draw(page: Page, page_size: Size) -> Screen:
+    """The screen of a page of GE-Lab's layout."""
+    things = tuple(Thing(element.name, element.box) for element in page.elements)
+    return Screen(_renderer(page_size).page(page), CANVAS, things, page.id)
 
 
 def _on_grid(generator, count: int, widths: tuple[int, int], heights: tuple[int, int]) -> list[Box]:
@@ -137,17 +212,25 @@ def _place(generator, wide: int, high: int, taken: list[Box]) -> Box | None:
 
 def _write(generator, picture: Image.Image, taken: list[Box]) -> Thing | None:
     """Write a word where nothing stands; adds its box to ``taken``. None where there is no room."""
-    said = generator.choice([words.word, words.letters, words.number], p=[0.5, 0.3, 0.2])(generator)
-    font = _font(int(generator.integers(*TYPE)))
-    left, top, right, bottom = font.getbbox(said)
-    size = Box(0, 0, right - left + 4, bottom - top + 4).scaled(Size(*picture.size), CANVAS)
+    said, font, ink, size = _drawn_text(generator)
+    size = size.scaled(Size(*picture.size), CANVAS)
     if (box := _place(generator, size.x2, size.y2, taken)) is None:
         return None
     taken.append(box)
-    x, y, *_ = box.scaled(CANVAS, Size(*picture.size))
-    ink = INKS[generator.integers(len(INKS))]
-    ImageDraw.Draw(picture).text((x + 2 - left, y + 2 - top), said, font=font, fill=ink)
+    _draw_text(picture, box.scaled(CANVAS, Size(*picture.size))[:2], said, font, ink)
     return Thing(said, box, written=True)
+
+
+def _drawn_text(generator, points: tuple[int, int] = TYPE) -> tuple[str, ImageFont.FreeTypeFont, str, Box]:
+    """What to write, how, and its box, at (0, 0) in pixels of the picture; equal type has equal height and base line."""
+    said = generator.choice([words.word, words.letters, words.number], p=[0.5, 0.3, 0.2])(generator)
+    font = _font(int(generator.integers(*points)))
+    return said, font, INKS[generator.integers(len(INKS))], Box(0, 0, round(font.getlength(said)) + 4, font.size + 2)
+
+
+def _draw_text(picture: Image.Image, corner: tuple[int, int], said: str, font, ink: str) -> None:
+    base = corner[1] + round(0.8 * font.size)
+    ImageDraw.Draw(picture).text((corner[0] + 2, base), said, font=font, fill=ink, anchor="ls")
 
 
 @cache

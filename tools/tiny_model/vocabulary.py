@@ -1,10 +1,11 @@
 """A small tokenizer of Qwen's kind: byte-level BPE, digits one by one, the family's special tokens and chat template.
 
-Every byte is a token, so any text survives (after NFC, which Qwen's tokenizers apply). The merges are learned from
-text made here: what the prompt builder of GE-Lab says about the built-in icons, and everyday words of user interfaces.
+Every byte is a token, so any text survives (after NFC, which Qwen's tokenizers apply). There are few merges: words are
+spelled, so that a model which has learned to read some words can read others.
 
-What GE-Lab's prompts and answers say again and again, each line of the system prompt above all, is one token more each
-("phrases"). That more than halves the tokens of a row, and so the time of a training step on a CPU.
+What the benchmarks' prompts and answers say again and again, each line of a system prompt above all, is one token each
+("phrases"). That more than halves the tokens of a row, and so the time of a training step on a CPU. So is each name of
+a thing that models are pointed at ("names"), where it stands as a word of its own.
 """
 
 import json
@@ -15,8 +16,13 @@ from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_to
 from transformers import Qwen2Tokenizer
 from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX
 
-from data_engine.gelab import actions, prompts
+from data_engine.gelab import actions, graph, prompts
 from data_engine.gelab.icons import IconSet
+from data_engine.login import actions as login_actions
+from data_engine.login import forms
+from data_engine.login import prompts as login_prompts
+from data_engine.sight import questions, words
+from data_engine.sight.shapes import SHAPES
 
 # In the order, and with the `special` mark, of the families' own tokenizers.
 SPECIAL = (
@@ -36,26 +42,7 @@ MAX_LENGTH = 8192  # tokens; some hundred screenshots of 224 x 224
 # padding.
 NEVER_SAID = "<|endoftext|> <|vision_start|> <|vision_end|> <|vision_pad|> <|image_pad|> <|video_pad|>".split()
 
-_WORDS = """a about above accept account action add address again agent all allow also an and answer any app apply are
-area arrow as ask at back bar before below birthday black blank blue both bottom box brown button by call camera can
-cancel change chat check choose city clear click close code color come complete confirm contact content continue copy
-count country create current dark date day default delete details device different dialog do done double down download
-drag each edit eight email empty enter error every example explain false field file find first five focus folder font
-for form forget forgot four found four from full game get give go goal good gray green has have height hello help here
-hide history home how if image in input instruction into is it item its join key keep label language large last later
-left less level light line link list loading log login long look make many mark me menu message middle mobile more
-most move music my name near need new next nine no none not note now number of off ok old on one only open option
-or orange order other out over page paper password paste people phone photo picture pink place play please point
-position post press previous profile purple put read red register remember remove reset right row same save say
-screen screenshot scroll search second see select send set settings seven share shop short show sign six size
-small so some start state step still stop submit sure switch tab table take tap target task ten text than that the
-their then there these they this three time title to top true try turn two type under up update use user username
-value video view wait want was way web welcome what when where which white who width will window with word work
-world write wrong year yellow yes you your zero zip zoom"""
-_FORMS = """Log in to your account. Sign in with email and password. Create an account: first name, last name, username.
-Forgot password? Remember me. Click the field, type the text and press the button. Goal: log in as the user.
-CLICK(x=0.42, y=0.31) CLICK([1]) TYPE("text") WAIT() DONE() SCROLL(down) <think>\n</think>\n\n"""
-_CHATML = "<|im_start|>system\nuser\nassistant\n<|im_end|>\n"
+FILLED = "\0"  # stands for what differs between prompts
 
 CHAT_TEMPLATE = """{%- set default_system = DEFAULT_SYSTEM -%}
 {%- if default_system and messages[0]['role'] != 'system' -%}
@@ -90,33 +77,48 @@ class VocabularyError(ValueError):
 
 
 def corpus() -> Iterator[str]:
-    """What the merges are learned from. The counts decide which words become one token: the prompts' all shall."""
-    for _ in range(50):
-        yield from (prompts.SYSTEM, _CHATML, actions.COMPLETE_ANSWER)
-    for icon in IconSet().icons:
-        past = [prompts.clicked(icon.name, "page_1"), prompts.missed("page_2"), prompts.no_action("page_3")]
-        yield prompts.navigation("page_0", "page_4", past[:1])
-        yield prompts.navigation("page_0", "page_4", past)
-        yield prompts.captioning(12, 345) + icon.name
-        yield prompts.grounding(icon.name) + actions.format_click(icon.name, "page_5", 678, 90)
-    for _ in range(5):
-        yield _FORMS
-    for word in _WORDS.split():
+    """What the merges are learned from: everyday words, each with a blank before it and without."""
+    for word in words.EVERYDAY:
         yield from (f"{word} {word.capitalize()}", f" {word}")
 
 
-def _without_special(texts: Iterator[str]) -> Iterator[str]:
-    """The text between special tokens: they are cut out before any merge applies."""
-    special = re.compile("|".join(re.escape(token) for token in [*SPECIAL, *PLAIN_OF_FAMILY["qwen3_vl"]]))
-    for text in texts:
-        yield from filter(None, special.split(text))
+def names() -> list[str]:
+    """What a thing on a screen may be called: icons, shapes, and what stands on the parts of forms."""
+    icons = [icon.name for icon in IconSet().icons]
+    fields = [field.caption for scenario in forms.SCENARIOS.values() for field in scenario.fields]
+    buttons = [scenario.button for scenario in forms.SCENARIOS.values()]
+    return list(dict.fromkeys([*icons, graph.BACK, graph.HOME, *SHAPES, *fields, *buttons, *forms.DECOYS]))
 
 
 def phrases() -> list[str]:
-    """The fixed parts of system prompt and answers: lines, cut at special tokens and at what is filled in."""
-    system = [part for line in prompts.SYSTEM.split("\n") for part in _without_special([line])]
-    click = _without_special(re.split(r"\s*{\w+}", actions.CLICK_TEMPLATE))
-    return [text for text in dict.fromkeys([*system, *click, actions.COMPLETE_ANSWER]) if len(text) > 1]
+    """The fixed parts of prompts and answers: lines, cut at special tokens and at what is filled in."""
+    return [part for part in dict.fromkeys(_parts()) if len(part) > 1]
+
+
+def _parts() -> Iterator[str]:
+    cut = "|".join(re.escape(token) for token in [*SPECIAL, *PLAIN_OF_FAMILY["qwen3_vl"], prompts.IMAGE, FILLED, "\n"])
+    for text in (*_of_gelab(), *_of_sight(), *_of_login()):
+        yield from re.split(cut, text)
+
+
+def _of_gelab() -> Iterator[str]:
+    page = f"page_{FILLED}"
+    past = [prompts.clicked(FILLED, page), prompts.missed(page), prompts.no_action(page)]
+    yield from (prompts.SYSTEM, prompts.navigation(page, page, []), prompts.navigation(page, page, past))
+    yield from (prompts.captioning(FILLED, FILLED), prompts.grounding(FILLED), page)
+    yield from (actions.format_click(FILLED, page, FILLED, FILLED), actions.COMPLETE_ANSWER)
+
+
+def _of_sight() -> Iterator[str]:
+    yield from (questions.pointing_at_text(FILLED), questions.reading(FILLED, FILLED))
+
+
+def _of_login() -> Iterator[str]:
+    yield from (login_prompts.system(mode) for mode in login_prompts.MODES)
+    yield from (login_prompts.question(FILLED), login_prompts.question(FILLED, [FILLED], FILLED))
+    yield login_actions.ANSWER.format(thought=FILLED, action=FILLED)
+    filled = dict.fromkeys(("x", "y", "mark", "text"), FILLED)
+    yield from (form.format(**filled) for form in login_actions.FORMS.values())
 
 
 def _learn(size: int) -> tuple[dict[str, int], list[tuple[str, str]]]:
@@ -128,24 +130,27 @@ def _learn(size: int) -> tuple[dict[str, int], list[tuple[str, str]]]:
     trainer = trainers.BpeTrainer(
         vocab_size=size, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
     )
-    learner.train_from_iterator(_without_special(corpus()), trainer)
+    learner.train_from_iterator(corpus(), trainer)
     model = json.loads(learner.to_str())["model"]
     return model["vocab"], [tuple(merge) for merge in model["merges"]]
 
 
 def make_tokenizer(family: str, size: int) -> Qwen2Tokenizer:
-    """A tokenizer of exactly ``size`` tokens: bytes and merges, then the special ones in Qwen's order, then phrases."""
-    added = [*SPECIAL, *PLAIN_OF_FAMILY[family], *phrases()]
+    """A tokenizer of exactly ``size`` tokens: bytes and merges, then the special ones in Qwen's order, phrases, names."""
+    fixed = [*SPECIAL, *PLAIN_OF_FAMILY[family], *phrases()]
+    words = [name for name in names() if name not in fixed]
+    added = [*fixed, *words]
     least = BYTES + len(added)
     if size < least:
-        raise VocabularyError(f"--vocab {size}: {BYTES} bytes, phrases and special tokens need {least} or more")
+        raise VocabularyError(f"--vocab {size}: {BYTES} bytes, phrases, names and special tokens need {least} or more")
     vocab, merges = _learn(size - len(added))
     if len(vocab) + len(added) < size:
         raise VocabularyError(
             f"--vocab {size}: the text to learn from gives {len(vocab) + len(added)} at most; ask for less"
         )
     tokenizer = Qwen2Tokenizer(vocab, merges, unk_token=None, model_max_length=MAX_LENGTH)
-    tokenizer.add_tokens([AddedToken(token, special=token in SPECIAL, normalized=False) for token in added])
+    tokenizer.add_tokens([AddedToken(token, special=token in SPECIAL, normalized=False) for token in fixed])
+    tokenizer.add_tokens([AddedToken(word, single_word=True, normalized=False) for word in words])
     tokenizer.add_special_tokens({"eos_token": "<|im_end|>", "extra_special_tokens": SPECIAL[1:]})
     tokenizer.chat_template = CHAT_TEMPLATE.replace("DEFAULT_SYSTEM", _DEFAULT_SYSTEM[family])
     return tokenizer

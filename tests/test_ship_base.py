@@ -1,0 +1,98 @@
+"""Shipping a base model: the best stage by probe, in bf16, with a card and hashes; and taking it up again."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def run(cli, tmp_path_factory) -> Path:
+    """What pretraining leaves: two stages with a model and a probe each; the first one is the better."""
+    run = tmp_path_factory.mktemp("run")
+    made = cli("tools/make_tiny_model.py", run / "scratch", "--family", "qwen3_vl", "--size", "2m")
+    assert made.returncode == 0, made.stderr
+    for i, (name, right) in enumerate((("one", 0.75), ("two", 0.5))):
+        model = run / name / "checkpoint-8"
+        shutil.copytree(run / "scratch", model)
+        (model / "trainer_state.json").write_text(json.dumps({"global_step": 8}))
+        sets = {"read a word": {"right": right, "low": 0.3, "high": 0.9, "chance": 0.01, "rows": 20}}
+        told = {"model": {"name": str(model)}, "rows": 20}
+        probe = {"metrics": sets | {"mean": right}, "run": told, "commit": "abcdef1234567", "command": "python x"}
+        (run / name / "probe").mkdir()
+        path = run / name / "probe" / "metrics.json"
+        path.write_text(json.dumps(probe))
+        os.utime(path, (i, i))
+    return run
+
+
+@pytest.fixture(scope="module")
+def shipped(run, cli, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("assets") / "base"
+    done = cli("tools/ship_base.py", run, out)
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+def test_the_best_stage_is_shipped_in_bf16(run, shipped):
+    import torch
+    from safetensors.torch import load_file
+
+    ours, theirs = (load_file(folder / "model.safetensors") for folder in (shipped, run / "one/checkpoint-8"))
+    assert ours.keys() == theirs.keys()
+    assert all(ours[name].dtype == torch.bfloat16 for name in ours)
+    assert all(torch.equal(ours[name], theirs[name].to(torch.bfloat16)) for name in ours)
+    assert json.loads((shipped / "manifest.json").read_text())["arguments"]["stage"] == "one"
+
+
+def test_the_card_states_numbers_commit_and_curve(shipped):
+    card = (shipped / "README.md").read_text()
+    assert "| read a word | 75.0 % | 30 to 90 % | 1.0 % |" in card
+    assert "| one | 8 | 75 |" in card and "| two | 8 | 50 |" in card
+    assert "abcdef1" in card and "8 steps" in card and "{" not in card
+
+
+def test_nothing_is_overwritten(run, shipped, cli):
+    again = cli("tools/ship_base.py", run, shipped)
+    assert again.returncode == 2 and "exists" in again.stderr and again.stderr.count("\n") == 1
+
+
+def test_a_run_without_a_probe_is_refused(cli, tmp_path):
+    done = cli("tools/ship_base.py", tmp_path, tmp_path / "out")
+    assert done.returncode == 2 and "no stage with a probe" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def tool(repo, monkeypatch, shipped):
+    monkeypatch.syspath_prepend(repo / "tools")
+    import make_tiny_model
+
+    monkeypatch.setattr(make_tiny_model, "BASE", shipped)
+    return make_tiny_model
+
+
+def test_it_is_taken_up_whole_and_once(tool, shipped, tmp_path):
+    assert tool.copy_base(tmp_path / "model", shipped)["new"]
+    names = {path.name for path in (tmp_path / "model").iterdir()}
+    assert {"model.safetensors", "config.json", "tokenizer.json", "processor_config.json", "tiny_model.json"} <= names
+    assert (tmp_path / "model/model.safetensors").read_bytes() == (shipped / "model.safetensors").read_bytes()
+    assert not tool.copy_base(tmp_path / "model", shipped)["new"]
+
+
+def test_a_changed_base_is_refused(tool, shipped, tmp_path):
+    from data_engine.dataset import DataError
+
+    broken = tmp_path / "broken"
+    shutil.copytree(shipped, broken)
+    (broken / "config.json").write_text("{}")
+    with pytest.raises(DataError, match=r"config\.json: was changed"):
+        tool.copy_base(tmp_path / "model", broken)
+    assert not (tmp_path / "model").exists()
+
+
+def test_from_base_takes_no_family(cli, tmp_path):
+    done = cli("tools/make_tiny_model.py", tmp_path / "m", "--from-base", "--family", "qwen3_vl")
+    assert done.returncode == 2 and "leave out --family" in done.stderr

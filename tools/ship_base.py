@@ -1,0 +1,164 @@
+"""Ship the best model of a pretraining run: bf16 weights, a model card with the curve, and hashes.
+
+    python tools/ship_base.py RUN OUT        (RUN: what recipes/tiny_base/pretrain.sh left; OUT: e.g. assets/tiny-base)
+
+The best is the stage whose probe has the highest mean. OUT gets the weights in bf16 (one file), tokenizer and processor
+files as they are, probe.json, README.md (the model card) and manifest.json; it appears whole or not at all.
+"""
+
+import argparse
+import json
+import math
+import shutil
+import sys
+from pathlib import Path
+
+KIND = "tiny-base"
+KEPT = (
+    "config.json generation_config.json tokenizer.json tokenizer_config.json chat_template.jinja "
+    "preprocessor_config.json processor_config.json video_preprocessor_config.json vocab.json merges.txt"
+).split()
+MOST = 16_000_000  # bytes of weights
+
+
+def stages(run: Path) -> list[dict]:
+    """What each finished stage of a run tells of itself, in the order in which they ended. Raises DataError."""
+    from data_engine.dataset import DataError, read_json
+
+    found = []
+    for path in sorted(run.glob("*/probe/metrics.json"), key=lambda path: path.stat().st_mtime_ns):
+        probe = read_json(path)
+        found.append({"name": path.parent.parent.name, "probe": probe, "model": Path(probe["run"]["model"]["name"])})
+    if not found:
+        raise DataError(f"{run}: no stage with a probe; run recipes/tiny_base/pretrain.sh first")
+    return found
+
+
+def best(found: list[dict]) -> dict:
+    """The stage with the highest mean of its probe; of equals the last."""
+    return max(reversed(found), key=lambda stage: stage["probe"]["metrics"]["mean"])
+
+
+def ship(run: Path, out: Path) -> dict:
+    """Write ``out`` and return its manifest. Raises DataError."""
+    from data_engine.dataset import DataError, new_folder, write_json, write_manifest
+
+    found = stages(run)
+    chosen = best(found)
+    if out.exists():
+        raise DataError(f"{out}: exists; remove it first")
+    with new_folder(out) as folder:
+        for name in KEPT:
+            if (chosen["model"] / name).is_file():
+                shutil.copyfile(chosen["model"] / name, folder / name)
+        size = _weights_in_bf16(chosen["model"] / "model.safetensors", folder / "model.safetensors")
+        if size > MOST:
+            raise DataError(f"{chosen['model']}: {size:,} bytes in bf16, more than {MOST:,}; ship a smaller model")
+        write_json(folder / "probe.json", chosen["probe"])
+        (folder / "README.md").write_text(card(run, found, chosen), encoding="utf-8")
+        return write_manifest(folder, KIND, {"stage": chosen["name"], "commit": chosen["probe"]["commit"]})
+
+
+def _weights_in_bf16(source: Path, target: Path) -> int:
+    """Copy the weights; returns the size of the new file in bytes."""
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    weights = {name: tensor.to(torch.bfloat16).contiguous() for name, tensor in load_file(source).items()}
+    save_file(weights, target, metadata={"format": "pt"})
+    return target.stat().st_size
+
+
+CARD = """# tiny-base
+
+A Qwen3-VL of {parameters:,} parameters that was trained from nothing on random screens, so that tests, quickstarts and
+demonstrations on a CPU have something to fine-tune, as users fine-tune Qwen. It is shipped by `tools/ship_base.py`.
+
+- **Data**: screens and questions of `data_engine/sight`, drawn from seeds that no benchmark uses. No human data.
+- **Made by**: `{command}` at commit `{commit}`: {steps:,} steps of eight screens
+  in all; this is stage `{stage}`, the best by the mean of the probe.
+- **Weights**: bf16, {size:.1f} MB. Use: `python tools/make_tiny_model.py MODEL --from-base`, then
+  `--model MODEL --model_type qwen3_vl --template gelab_qwen3_vl` as with any checkpoint. No network, no remote code.
+- **Page sizes**: pages of 224x224 and forms of 256x192 pixels; it has seen no others.
+
+## What it can do
+
+`python eval/probe.py --engine transformers --model MODEL --out DIR --rows {rows}`, on screens that no training showed:
+
+{table}
+
+"Chance" is one of the things on the screen at random (pointing), or one of the names at random (naming, reading).
+
+## What it cannot do
+
+It knows the built-in icons and their names, the shapes, and the parts of the two forms; nothing else. It cannot follow
+a goal over several steps before it is fine-tuned, has met no user's icons, no other page size, and no text above about
+eight signs. A held-out GE-Lab subtree is new to it as a place; the pictures and names of its icons are not.
+
+## The curve
+
+Right answers in percent after each stage, {curve_rows} questions a set:
+
+{curve}
+"""
+
+
+def card(run: Path, found: list[dict], chosen: dict) -> str:
+    """The model card."""
+    from safetensors import safe_open
+
+    with safe_open(chosen["model"] / "model.safetensors", "pt") as weights:
+        parameters = sum(math.prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118
+    probe = chosen["probe"]
+    sets = {name: one for name, one in probe["metrics"].items() if name != "mean"}
+    return CARD.format(
+        parameters=parameters,
+        command="bash recipes/tiny_base/pretrain.sh",
+        commit=probe["commit"][:7],
+        steps=sum(_steps(stage) for stage in found[: found.index(chosen) + 1]),
+        stage=chosen["name"],
+        size=2 * parameters / 1e6,
+        rows=probe["run"]["rows"],
+        table=_table(["", "right", "95 % interval", "chance"], [_line(name, one) for name, one in sets.items()]),
+        curve_rows=found[0]["probe"]["run"]["rows"],
+        curve=_table(["after stage", "steps", *sets], [_stage_line(stage, sets) for stage in found]),
+    )
+
+
+def _steps(stage: dict) -> int:
+    return json.loads((stage["model"] / "trainer_state.json").read_text(encoding="utf-8"))["global_step"]
+
+
+def _line(name: str, one: dict) -> list[str]:
+    low, high = (f"{100 * one[key]:.0f}" for key in ("low", "high"))
+    return [name, f"{100 * one['right']:.1f} %", f"{low} to {high} %", f"{100 * one['chance']:.1f} %"]
+
+
+def _stage_line(stage: dict, sets: dict) -> list[str]:
+    probe = stage["probe"]["metrics"]
+    return [stage["name"], str(_steps(stage)), *(f"{100 * probe[name]['right']:.0f}" for name in sets)]
+
+
+def _table(head: list[str], lines: list[list[str]]) -> str:
+    rows = [head, ["---"] * len(head), *lines]
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def main(argv: list[str] | None = None) -> int:
+    from data_engine.dataset import DataError
+
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("run", type=Path, metavar="RUN")
+    parser.add_argument("out", type=Path, metavar="OUT")
+    args = parser.parse_args(argv)
+    try:
+        manifest = ship(args.run, args.out)
+    except (DataError, OSError) as error:
+        print(f"ship_base: {error}", file=sys.stderr)
+        return 2
+    print(f"{args.out}: stage {manifest['arguments']['stage']}, {len(manifest['files'])} files")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
