@@ -118,12 +118,13 @@ class Filling:
 class LoginEpisode:
     """An episode in text: ``request()`` asks, ``answer(text)`` reads and acts; ``turns`` keeps every exchange.
 
-    Pictures are written to ``folder``, one a state.
+    Pictures are written to ``folder``, one a state; with None they are not drawn, for policies that open none.
     """
 
-    def __init__(self, task: Task, folder: Path, system: bool = True, max_steps: int | None = None):
-        self.task, self.folder = task, Path(folder)
-        self.state, self.screen = Filling(task, max_steps), task.screen()
+    def __init__(self, task: Task, folder: Path | None, system: bool = True, max_steps: int | None = None):
+        self.task, self.folder = task, folder
+        self.state = Filling(task, max_steps)
+        self.screen = task.screen() if folder else None
         self.system = prompts.system(task.options.mode, task.rules.decimals) if system else ""
         self.turns: list[dict] = []
 
@@ -135,7 +136,9 @@ class LoginEpisode:
         key = f"{self.task.key}/{len(self.turns)}"
         return Request(self.system, self.state.question(), self._picture(), key, self.state.gold)
 
-    def _picture(self) -> Path:
+    def _picture(self) -> Path | None:
+        if self.screen is None:
+            return None
         file = self.screen.png(self.state.view)
         path = self.folder / f"{hashlib.sha256(file).hexdigest()[:32]}.png"
         if not path.exists():
