@@ -79,13 +79,13 @@ def step_by_step(args: argparse.Namespace, manifest: dict, rows: list[dict]) -> 
     classic, strict = classic_metrics(said), strict_metrics(said)
     beside = {name: baselines(said, name) for name in ("classic", "strict")}
     best = ceiling(said, lambda row: (manifest["files"][row["images"][0]], row["messages"][-2]["content"]))
-    text = "\n\n".join(
+    text = "\n".join(
         [
             "classic (as published: texts are not compared, episode success ignores where a click went)",
             side_by_side({args.engine: classic} | beside["classic"]),
-            "strict (what it takes to fill in the form)",
+            "\nstrict (what it takes to fill in the form)",
             side_by_side({args.engine: strict} | beside["strict"]),
-            f"ceiling of any deterministic model: type accuracy {best['type_accuracy']:.1%},"
+            f"\nceiling of any deterministic model: type accuracy {best['type_accuracy']:.1%},"
             f" episodes {best['episode_success_rate']:.1%}",
         ]
     )

@@ -20,7 +20,7 @@ SMALL = Size(448, 320)
 FORM = Form(
     scenario="login",
     goal="Log in with username 'ann' and password 'x1'",
-    said={"username": "ann", "password": "x1"},
+    said={"username": "ann", "password": "x1"},  # pragma: allowlist secret
     title=Box(0, 0, 100, 20),
     elements=(
         Element("username", "field", "Username", Box(100, 100, 300, 140), Box(100, 80, 200, 95), 7),

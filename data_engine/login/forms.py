@@ -67,7 +67,7 @@ LOGIN = Scenario(
     goal="Log in with username '{username}' and password '{password}'",
     published_goal="Log in with username '{username}' and password '{password}'",
     success=("Welcome, {username}!",),
-    published={"username": "user{i}", "password": "pass{i}123"},
+    published={"username": "user{i}", "password": "pass{i}123"},  # pragma: allowlist secret
 )
 REGISTRATION = Scenario(
     name="registration",
@@ -88,7 +88,7 @@ REGISTRATION = Scenario(
         "first_name": "John{i}",
         "last_name": "Doe{i}",
         "email": "john{i}@example.com",
-        "password": "SecurePass{i}!",
+        "password": "SecurePass{i}!",  # pragma: allowlist secret
     },
 )
 SCENARIOS = {scenario.name: scenario for scenario in (LOGIN, REGISTRATION)}
@@ -162,7 +162,9 @@ class View:
 
 
 _SYLLABLES = ("ba", "do", "ka", "le", "li", "ma", "mi", "na", "no", "ra", "ri", "sa", "ta", "to", "va", "ze")
-_SIGNS = "abcdefghjkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # no 0/O, 1/l/I, i/o: told apart in any font
+_SIGNS = (
+    "abcdefghjkmnpqrstuvwxyz" + "ABCDEFGHJKLMNPQRSTUVWXYZ" + "23456789"
+)  # no i, l, o, I, O, 0, 1: alike in some fonts
 
 
 def drawn_credentials(scenario: Scenario, generator: np.random.Generator) -> dict[str, str]:
