@@ -5,6 +5,7 @@ elements (``username``, ``login``, ``help``) are the same in every form of a sce
 """
 
 import re
+import string
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -162,16 +163,14 @@ class View:
 
 
 _SYLLABLES = ("ba", "do", "ka", "le", "li", "ma", "mi", "na", "no", "ra", "ri", "sa", "ta", "to", "va", "ze")
-_SIGNS = (
-    "abcdefghjkmnpqrstuvwxyz" + "ABCDEFGHJKLMNPQRSTUVWXYZ" + "23456789"
-)  # no i, l, o, I, O, 0, 1: alike in some fonts
+_SIGNS = [sign for sign in string.ascii_letters + string.digits if sign not in "iloIO01"]  # those look alike
 
 
 def drawn_credentials(scenario: Scenario, generator: np.random.Generator) -> dict[str, str]:
     """Random credentials: names of syllables, passwords of 6 to 8 signs."""
     names = ["".join(generator.choice(_SYLLABLES, generator.integers(2, 4))) for _ in range(2)]
     number = int(generator.integers(10, 100))
-    password = "".join(generator.choice(list(_SIGNS), generator.integers(6, 9)))
+    password = "".join(generator.choice(_SIGNS, generator.integers(6, 9)))
     every = {
         "username": f"{names[0]}{number}",
         "first_name": names[0].capitalize(),

@@ -9,7 +9,7 @@ A row has ``messages`` and ``images`` (one path, relative to the file), and colu
                Marks mode; each null where it does not apply
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from . import prompts
@@ -64,10 +64,10 @@ def seen(task: Task, view: View) -> View:
     return view if task.rules.focus else replace(view, focus=None)
 
 
-def episode_rows(task: Task, pictures: dict[View, str], system: bool) -> Iterator[dict]:
-    """The rows of a task but for ``idx``; ``pictures`` names the picture of each state that is seen."""
+def episode_rows(task: Task, steps: Sequence[Step], pictures: dict[View, str], system: bool) -> Iterator[dict]:
+    """The rows of a task's script but for ``idx``; ``pictures`` names the picture of each state that is seen."""
     options = task.options
-    for number, step in enumerate(script(task)):
+    for number, step in enumerate(steps):
         answer = answer_text(step.action, step.element, task.rules.decimals)
         yield {
             "episode": task.key,

@@ -3,7 +3,7 @@
 rows.jsonl       one row a step: the screenshot, the question, the oracle's answer
 tasks.jsonl      one row an episode: its first question, what rebuilds it, and the form with all boxes (canvas pixels)
 images/          one picture a state that is seen
-manifest.json    arguments, prompt hash, page size, MAX_PIXELS, fonts, counts, hashes, fingerprint
+manifest.json    arguments, prompt hash, page size, MAX_PIXELS, counts, hashes, fingerprint
 """
 
 import argparse
@@ -16,7 +16,7 @@ from ..dataset import DataError, is_made, new_folder, read_manifest, sha256, wri
 from ..geometry import Size
 from . import prompts
 from .forms import SCENARIOS, View
-from .rows import episode_rows, script, seen, task_row
+from .rows import Step, episode_rows, script, seen, task_row
 from .tasks import MODES, PAGE_SIZE, PROTOCOLS, SPLITS, Options, Task, tasks
 
 KIND = "login-rows"
@@ -30,12 +30,13 @@ def write(out: Path, options: Options, system: bool = True) -> dict:
     if not is_made(out, KIND, arguments):
         episodes = tasks(options)
         with new_folder(out) as folder:
-            counts = _write_files(folder, episodes, system)
+            counts, hashes = _write_files(folder, episodes, system)
             write_manifest(
                 folder,
                 KIND,
                 arguments,
-                fingerprint=hashlib.sha256(f"{sha256(folder / TASKS)} {sha256(folder / ROWS)}".encode()).hexdigest(),
+                hashes,
+                fingerprint=fingerprint(hashes),
                 prompt_sha256=prompts.sha256(),
                 page_size=list(options.page_size),
                 max_pixels=options.page_size.width * options.page_size.height,
@@ -52,27 +53,37 @@ def _check(options: Options) -> None:
         raise DataError(f"--episodes {options.episodes}: must be 1 or more")
 
 
-def _write_files(folder: Path, episodes: list[Task], system: bool) -> dict[str, int]:
+def fingerprint(hashes: dict[str, str]) -> str:
+    """Hash of rows, forms and pictures, from the hashes of their files."""
+    said = "".join(f"{name} {found}\n" for name, found in sorted(hashes.items()))
+    return hashlib.sha256(said.encode()).hexdigest()
+
+
+def _write_files(folder: Path, episodes: list[Task], system: bool) -> tuple[dict[str, int], dict[str, str]]:
+    """Counts of rows, and the hash of every file."""
     (folder / "images").mkdir()
-    rows, forms = [], []
+    rows, forms, hashes = [], [], {}
     for task in episodes:
-        pictures = _write_pictures(folder, task)
-        rows += episode_rows(task, pictures, system)
+        steps = list(script(task))
+        pictures = _write_pictures(folder, task, steps, hashes)
+        rows += episode_rows(task, steps, pictures, system)
         forms.append(task_row(task, pictures, system))
-    return {
+    counts = {
         ROWS: write_rows(folder / ROWS, ({"idx": i} | row for i, row in enumerate(rows))),
         TASKS: write_rows(folder / TASKS, forms),
     }
+    return counts, hashes | {name: sha256(folder / name) for name in counts}
 
 
-def _write_pictures(folder: Path, task: Task) -> dict[View, str]:
-    """A picture for each state that the script shows: state -> path below the folder."""
+def _write_pictures(folder: Path, task: Task, steps: list[Step], hashes: dict[str, str]) -> dict[View, str]:
+    """A picture for each state that the script shows: state -> path below the folder. Adds the files' hashes."""
     screen, pictures = task.screen(), {}
-    for step in script(task):
+    for step in steps:
         view = seen(task, step.view)
         if view not in pictures:
-            pictures[view] = f"images/{task.index:04d}_{len(pictures):02d}.png"
-            (folder / pictures[view]).write_bytes(screen.png(view))
+            name, file = f"images/{task.index:04d}_{len(pictures):02d}.png", screen.png(view)
+            (folder / name).write_bytes(file)
+            pictures[view], hashes[name] = name, hashlib.sha256(file).hexdigest()
     return pictures
 
 

@@ -12,9 +12,9 @@ from PIL import Image
 
 from ...geometry import Box
 from .. import prompts
-from ..actions import KINDS, Action, Click, ParseFailure, Pick, Type, Wait, format_action, parse
+from ..actions import KINDS, Action, Click, Done, ParseFailure, Pick, Type, Wait, format_action, parse
 from ..env import MISS, Filling
-from ..forms import BUTTON, CANVAS, FIELD, Element, Form, View
+from ..forms import BUTTON, CANVAS, Element, Form, View
 from ..tasks import Task
 
 Found = list[tuple[str, str]]
@@ -67,11 +67,10 @@ def layout_faults(form: Form) -> Found:
     boxes = [("the title", form.title)]
     for element in form.elements:
         boxes.append((element.name, element.box))
-        if element.label and element.label.y2 - element.label.y1 > 0:
+        if element.label:
             boxes.append((f"the label of {element.name}", element.label))
-    found = [
-        ("bad layout", f"{name} {tuple(box)} is outside of the canvas") for name, box in boxes if not box.inside(CANVAS)
-    ]
+    outside = [(name, tuple(box)) for name, box in boxes if not box.inside(CANVAS)]
+    found = [("bad layout", f"{name} {box} is outside of the canvas") for name, box in outside]
     for i, (name, box) in enumerate(boxes):
         for other, there in boxes[i + 1 :]:
             if _overlap(box, there):
@@ -109,20 +108,17 @@ class Replay:
         if [message.role for message in row.messages][-1:] != ["assistant"]:
             return found + [("wrong messages", "the last message is no answer")]
         found += self._messages(row.messages[:-1])
-        view, focus = self.state.view, self.state.focus
-        action, element, answered = self._answer(row, said[-1], view, focus)
+        view = self.state.view
+        action, element, answered = self._answer(row, said[-1], view)
         shown = self.state.view if self.rules.as_published and isinstance(action, Type) else view
         self.step += 1
         return found + answered + self._truth(row, action, element) + self._picture(row.images[0], shown)
 
     def ended(self) -> Found:
         """What is lacking once the rows are through."""
-        state = self.state
-        return (
-            []
-            if state.accepted and state.declared
-            else [("lost episode", f"{self.task.key} ends after {self.step} rows")]
-        )
+        if self.state.declared:
+            return []
+        return [("lost episode", f"{self.task.key} ends after {self.step} rows")]
 
     def _columns(self, row: Row) -> Found:
         o = self.task.options
@@ -142,9 +138,7 @@ class Replay:
         wanted = self.state.question()
         return found + [("wrong question", f"{said[-1][1]!r}, not {wanted!r}")] * (said[-1][1] != wanted)
 
-    def _answer(
-        self, row: Row, text: str, view: View, focus: str | None
-    ) -> tuple[Action | ParseFailure, Element | None, Found]:
+    def _answer(self, row: Row, text: str, view: View) -> tuple[Action | ParseFailure, Element | None, Found]:
         """Act as the answer says. It must be well formed and bring the form nearer to its goal."""
         answer, state = parse(text), self.state
         action = answer.action
@@ -154,42 +148,33 @@ class Replay:
         name = state.events[-1][1]
         element = self.task.form.element(name) if name else None
         found = [] if answer.well_formed else [("wrong answer", f"{text!r} is not written as the grammar writes it")]
-        if not self._helps(action, element, view, focus) or outcome == MISS:
+        if not self._helps(action, element, view) or outcome == MISS:
             found.append(("wrong answer", f"{format_or_not(action)} is not the next action; outcome {outcome!r}"))
         elif row.element != name:
             found.append(("wrong column", f"element is {row.element!r}, the answer is about {name!r}"))
         return action, element, found
 
-    def _helps(self, action: Action | ParseFailure, element: Element | None, view: View, focus: str | None) -> bool:
+    def _helps(self, action: Action | ParseFailure, element: Element | None, view: View) -> bool:
         """True if the action is the script's next one: fields in order, a click and its text for each, then submit."""
         if isinstance(action, Wait):
             return self.rules.as_published and self.step == 0
         if view.accepted or element is None:
-            return view.accepted and KINDS[type(action)] == "done"
-        values = self.task.form.values
-        first = next(
-            (f for f, text in zip(self.task.form.fields, view.texts, strict=True) if text != values[f.name]), None
-        )
+            return view.accepted and isinstance(action, Done)
+        values, texts = self.task.form.values, dict(zip(self.task.form.values, view.texts, strict=True))
+        first = next((name for name, value in values.items() if texts[name] != value), None)
         if first is None:
             return element.kind == BUTTON
-        wanted = isinstance(action, Type) if focus == first.name else isinstance(action, Click | Pick)
-        return (
-            element == first
-            and element.kind == FIELD
-            and wanted
-            and getattr(action, "text", values[first.name]) == values[first.name]
-        )
+        if view.focus != first:
+            return element.name == first and isinstance(action, Click | Pick)
+        return element.name == first and isinstance(action, Type) and action.text == values[first]
 
     def _truth(self, row: Row, action: Action | ParseFailure, element: Element | None) -> Found:
         """The columns that are scored against agree with the answer and the element's box."""
         truth, som = row.truth, self.task.options.mode == "som"
         wanted = {"type": KINDS[type(action)], "text": getattr(action, "text", None)}
         wanted["element"] = element.mark if som and element else None
-        found = [
-            ("wrong truth", f"{n} is {getattr(truth, n)!r}, not {v!r}")
-            for n, v in wanted.items()
-            if getattr(truth, n) != v
-        ]
+        wrong = [(name, value) for name, value in wanted.items() if getattr(truth, name) != value]
+        found = [("wrong truth", f"{name} is {getattr(truth, name)!r}, not {value!r}") for name, value in wrong]
         if not (element and isinstance(action, Click | Pick)):
             placed = (truth.x, truth.y, truth.bbox) != (None, None, None)
             return found + [("wrong truth", f"a {truth.type} has no point or box")] * placed

@@ -1,18 +1,17 @@
 """A folder of form episodes: manifest, hashes, counts, and every episode in it."""
 
-import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
-from ...dataset import MANIFEST, DataError, sha256
+from ...dataset import MANIFEST, DataError
 from ...faults import Report, check_files
 from ...geometry import Size
 from .. import prompts
 from ..tasks import Options, Task, tasks
-from ..write import ROWS, TASKS
+from ..write import ROWS, TASKS, fingerprint
 from .episode import Found, Replay, Row, TaskRow, layout_faults
 from .faults import Fault
 
@@ -59,7 +58,7 @@ def verify(
         report.faults.append(Fault(MANIFEST, None, "broken manifest", str(error)))
         return report
     report.faults += check_files(folder, manifest.files, fault=Fault)
-    report.faults += [Fault(MANIFEST, None, *found) for found in _manifest_faults(folder, manifest)]
+    report.faults += [Fault(MANIFEST, None, *found) for found in _manifest_faults(manifest)]
     file = Folder(folder, manifest, expected, limit)
     for name, faults in (TASKS, file.task_faults), (ROWS, file.row_faults):
         if (folder / name).is_file():
@@ -70,16 +69,15 @@ def verify(
     return report
 
 
-def _manifest_faults(folder: Path, manifest: Manifest) -> Iterator[tuple[str, str]]:
+def _manifest_faults(manifest: Manifest) -> Iterator[tuple[str, str]]:
     if manifest.prompt_sha256 != prompts.sha256():
         yield "other prompts", f"prompt_sha256 {manifest.prompt_sha256[:12]}, here it is {prompts.sha256()[:12]}"
     width, height = manifest.page_size
     if manifest.page_size != manifest.arguments.page_size or manifest.max_pixels != width * height:
         yield "page size", f"{manifest.page_size}, {manifest.arguments.page_size} and {manifest.max_pixels} disagree"
-    if all((folder / name).is_file() for name in (TASKS, ROWS)):
-        found = hashlib.sha256(f"{sha256(folder / TASKS)} {sha256(folder / ROWS)}".encode()).hexdigest()
-        if found != manifest.fingerprint:
-            yield "wrong fingerprint", f"the rows give {found[:12]}, the manifest says {manifest.fingerprint[:12]}"
+    found = fingerprint(manifest.files)
+    if found != manifest.fingerprint:
+        yield "wrong fingerprint", f"the files give {found[:12]}, the manifest says {manifest.fingerprint[:12]}"
 
 
 class Folder:
