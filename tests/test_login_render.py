@@ -12,7 +12,7 @@ from data_engine.geometry import Box, Size
 from data_engine.login import png
 from data_engine.login.fonts import FAMILIES, LEGIBLE, font
 from data_engine.login.forms import CANVAS, SCENARIOS, Form, View
-from data_engine.login.marks import mark_box
+from data_engine.login.marks import READABLE, mark_box
 from data_engine.login.render import Screen
 from data_engine.login.tasks import PAGE_SIZE, forms
 
@@ -105,7 +105,7 @@ def test_marks_cover_nothing_and_can_be_read(name, protocol, size):
         drawn = np.asarray(plain.picture(blank(form)))
         for square in squares:
             assert page.contains(square.x1, square.y1) and page.contains(square.x2, square.y2)
-            assert square.y2 - square.y1 >= LEGIBLE + 2
+            assert square.y2 - square.y1 >= READABLE + 2
             covered = region(drawn, Box(square.x1, square.y1, square.x2 - 1, square.y2 - 1))
             assert (covered == covered[0, 0]).all()  # only the ground was there
         assert changed(drawn, np.asarray(marked.picture(blank(form))))

@@ -14,6 +14,7 @@ from .layout import scale, type_pixels
 from .style import BLACK, WHITE
 
 POINTS = 14  # canvas pixels, where the form's own type is smaller
+READABLE = 11  # pixels of the picture, the smallest: a lone number has no word around it that tells 6 from 8
 
 
 def mark_box(box: Box, form: Form, page_size: Size) -> Box:
@@ -43,4 +44,4 @@ def _stamp(mark: int, side: int, pixels: int) -> Image.Image:
 
 
 def _pixels(form: Form, page_size: Size) -> int:
-    return type_pixels(max(POINTS, form.style.points), page_size)
+    return max(READABLE, type_pixels(max(POINTS, form.style.points), page_size))
