@@ -65,7 +65,8 @@ def request(row: dict, folder: Path) -> Request:
 
 
 def step_by_step(args: argparse.Namespace, manifest: dict, rows: list[dict]) -> None:
-    for image in sorted({row["images"][0] for row in rows}):
+    asked = rows[: args.limit]
+    for image in sorted({row["images"][0] for row in asked}):
         verified_path(args.data, image, KIND)
     engine, run = start(args, "login-steps", manifest, rows, ROWS)
 
@@ -74,10 +75,10 @@ def step_by_step(args: argparse.Namespace, manifest: dict, rows: list[dict]) -> 
         return with_predictions(chunk, answers)
 
     path = args.out / "predictions.jsonl"
-    run_chunks(path, rows, args.batch_size, work, "steps")
+    run_chunks(path, asked, args.batch_size, work, "steps")
     said = read_rows(path)
     classic, strict = classic_metrics(said), strict_metrics(said)
-    beside = {name: baselines(said, name) for name in ("classic", "strict")}
+    beside = {name: baselines(said, name, rows) for name in ("classic", "strict")}
     best = ceiling(said, lambda row: (manifest["files"][row["images"][0]], row["messages"][-2]["content"]))
     text = "\n".join(
         [
@@ -176,9 +177,7 @@ def main() -> None:
     args = parser.parse_args()
     manifest = checked_manifest(args.data / ROWS, KIND, prompts.sha256())
     rows = read_rows(args.data / ROWS)
-    (closed_loop if args.closed_loop else step_by_step)(
-        args, manifest, rows if args.closed_loop else rows[: args.limit]
-    )
+    (closed_loop if args.closed_loop else step_by_step)(args, manifest, rows)
 
 
 if __name__ == "__main__":

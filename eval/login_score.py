@@ -36,10 +36,13 @@ def oracle_answer(row: dict) -> str:
     return format_answer("By the truth.", action, decimals=4)
 
 
-def baselines(rows: list[dict], scoring: str) -> dict[str, dict | None]:
-    """Metrics of the oracle, the blind script and the text-only one on the same rows; None where it cannot be told."""
+def baselines(rows: list[dict], scoring: str, known: list[dict] | None = None) -> dict[str, dict | None]:
+    """Metrics of the oracle, the blind script and the text-only one on the same rows; None where it cannot be told.
+
+    The two learn from ``known``, or from these rows.
+    """
     answers = {"oracle": [oracle_answer(row) for row in rows]}
-    answers |= {name: static_answers(rows, name) for name in BASELINES}
+    answers |= {name: static_answers(rows, name, known) for name in BASELINES}
     if not all("messages" in row for row in rows):
         answers["text_only"] = None
     return {name: said and SCORINGS[scoring](with_predictions(rows, said)) for name, said in answers.items()}

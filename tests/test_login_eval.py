@@ -83,6 +83,12 @@ def test_blind_in_the_closed_loop(run, name):
     assert blind["metrics"] == text_only["baselines"]["blind"]
 
 
+def test_a_limit_leaves_the_baselines_their_lesson(run):
+    result, _ = run("scripted-login-coord", "blind", "--limit", 6)
+    assert result["metrics"]["num_steps"] == 6 and result["metrics"]["action_type_accuracy"] == 1.0
+    assert result["baselines"]["classic"]["blind"] == result["metrics"]
+
+
 def test_replay_says_the_same(run):
     for flags in [], ["--closed-loop"]:
         first, out = run("hard-login-som", "random", *flags)

@@ -104,9 +104,9 @@ def static_requests(rows: Sequence[dict]) -> list[Request]:
     return [Request("", _question(row), None, str(i), lambda: "") for i, row in enumerate(rows)]
 
 
-def static_answers(rows: Sequence[dict], name: str) -> list[str]:
-    """The answers of a baseline to rows, each without help of its own episode."""
-    policy = Habit(rows, name == "text_only", lambda request: _place(rows[int(request.key)]))
+def static_answers(rows: Sequence[dict], name: str, known: Sequence[dict] | None = None) -> list[str]:
+    """The answers of a baseline to rows, learnt from the other episodes of ``known`` (or of these rows)."""
+    policy = Habit(known or rows, name == "text_only", lambda request: _place(rows[int(request.key)]))
     return policy(static_requests(rows))
 
 
