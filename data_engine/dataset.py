@@ -7,10 +7,11 @@ complete. The manifest holds the arguments, the versions, and the SHA-256 of eve
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import jsonlines
@@ -98,15 +99,21 @@ def new_folder(out: Path) -> Iterator[Path]:
         shutil.rmtree(half, ignore_errors=True)
 
 
-def write_manifest(folder: Path, kind: str, arguments: dict, **fields: Any) -> dict:
-    """Describe a finished folder: kind, arguments, versions, fields of the kind, and the hash of each file in it."""
+def write_manifest(
+    folder: Path, kind: str, arguments: dict, known: Mapping[str, str] = MappingProxyType({}), **fields: Any
+) -> dict:
+    """Describe a finished folder: kind, arguments, versions, fields of the kind, and the hash of each file in it.
+
+    ``known`` has hashes of files that were taken when they were written; these are not read again.
+    """
     files = sorted(p for p in Path(folder).rglob("*") if p.is_file() and p.name != MANIFEST)
+    names = [path.relative_to(folder).as_posix() for path in files]
     manifest = {
         "kind": kind,
         "arguments": arguments,
         "versions": {name: version(name) for name in _VERSIONS},
         **fields,
-        "files": {p.relative_to(folder).as_posix(): sha256(p) for p in files},
+        "files": {name: known.get(name) or sha256(path) for name, path in zip(names, files, strict=True)},
     }
     write_json(Path(folder) / MANIFEST, manifest)
     return manifest

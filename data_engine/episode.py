@@ -13,14 +13,15 @@ from typing import Protocol
 class Request:
     """One question to a policy.
 
-    ``system`` and ``prompt`` are the texts (the prompt starts with ``<image>``), ``image`` the screenshot's file.
+    ``system`` and ``prompt`` are the texts (the prompt starts with ``<image>``), ``image`` the screenshot's file
+    (None where it is not drawn, because no policy of the run opens it).
     ``key`` names the question uniquely in its run, for random streams and replays. ``gold`` gives the right answer;
     only the oracle may call it.
     """
 
     system: str
     prompt: str
-    image: Path
+    image: Path | None
     key: str
     gold: Callable[[], str]
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from engines import ENGINES, make_engine
+from engines import ENGINES, Engine, make_engine
 
 from data_engine.dataset import DataError, read_manifest, sha256, verified_path, write_json
 from data_engine.gelab import prompts
@@ -18,9 +18,9 @@ from data_engine.runlog import open_run
 REPO = Path(__file__).resolve().parents[1]
 
 
-def engine_flags(parser: argparse.ArgumentParser) -> None:
+def engine_flags(parser: argparse.ArgumentParser, engines: tuple[str, ...] = ENGINES) -> None:
     """The flags of every script that asks a model."""
-    parser.add_argument("--engine", required=True, choices=ENGINES)
+    parser.add_argument("--engine", required=True, choices=engines)
     parser.add_argument("--model", help="checkpoint folder or hub name; for replay: a results file")
     parser.add_argument("--out", type=Path, required=True, help="folder of the run; a started run is continued")
     parser.add_argument(
@@ -41,13 +41,17 @@ def positive(text: str) -> int:
     return int(text)
 
 
-def engine_and_run(args: argparse.Namespace, kind: str, data: Path, manifest: dict, **more: object) -> tuple:
+def engine_and_run(
+    args: argparse.Namespace, kind: str, data: Path, manifest: dict, engine: Engine | None = None, **more: object
+) -> tuple:
     """(engine, record of the run): the record holds everything that decides the answers. Raises DataError.
 
-    The engine is made first, so that a wrong --engine or --model leaves no started run behind.
+    The engine is made first, so that a wrong --engine or --model leaves no started run behind; or a benchmark gives
+    one of its own as ``engine``.
     """
     train_rows = args.train_rows or data.parent / "sft.jsonl"
-    engine = make_engine(
+    own = engine is not None
+    engine = engine or make_engine(
         args.engine,
         model=args.model,
         train_rows=train_rows,
@@ -61,7 +65,7 @@ def engine_and_run(args: argparse.Namespace, kind: str, data: Path, manifest: di
         "data": {"name": data.name, "sha256": manifest["files"][data.name], "fingerprint": manifest["fingerprint"]},
         "engine": args.engine,
         "model": identity(args.model),
-        "train_rows": sha256(train_rows) if args.engine == "blind" else None,
+        "train_rows": sha256(train_rows) if args.engine == "blind" and not own else None,
         "template": args.template,
         "seed": args.seed,
         "max_new_tokens": args.max_new_tokens,
@@ -73,11 +77,14 @@ def engine_and_run(args: argparse.Namespace, kind: str, data: Path, manifest: di
     return engine, run
 
 
-def checked_manifest(data: Path) -> dict:
-    """The manifest beside a data file, once file and prompt builder are proven to fit. Raises DataError."""
-    verified_path(data.parent, data.name)
-    manifest = read_manifest(data.parent, KIND)
-    if manifest["prompt_sha256"] != prompts.sha256():
+def checked_manifest(data: Path, kind: str = KIND, prompt_sha256: str | None = None) -> dict:
+    """The manifest beside a data file, once file and prompt builder (GE-Lab's, or of the hash given) are proven to fit.
+
+    Raises DataError.
+    """
+    verified_path(data.parent, data.name, kind)
+    manifest = read_manifest(data.parent, kind)
+    if manifest["prompt_sha256"] != (prompt_sha256 or prompts.sha256()):
         raise DataError(f"{data}: its prompts come from another version of the prompt builder; write the rows again")
     return manifest
 
@@ -102,12 +109,26 @@ def _git(*args: str) -> str:
     return done.stdout.strip() if done.returncode == 0 else ""
 
 
-def finish(out: Path | None, metrics: dict, run: dict, as_json: bool) -> None:
-    """Write metrics.json and show the metrics."""
-    result = {"metrics": metrics, "run": run, **provenance()}
+def finish(out: Path | None, metrics: dict, run: dict, as_json: bool, text: str | None = None, **more: object) -> None:
+    """Write metrics.json (with ``more`` on top) and show the metrics, or ``text`` in their place."""
+    result = {**more, "metrics": metrics, "run": run, **provenance()}
     if out:
         write_json(out, result)
-    print(json.dumps(result, indent=2) if as_json else table(metrics))
+    print(json.dumps(result, indent=2) if as_json else text or table(metrics))
+
+
+def side_by_side(columns: dict[str, dict]) -> str:
+    """Metrics of several policies: one line a metric, one column a policy; counts by name of the first alone."""
+    first = next(iter(columns.values()))
+    names = [name for name, value in first.items() if not isinstance(value, dict)]
+    cells = [["", *columns], *([name, *(number(m.get(name)) for m in columns.values())] for name in names)]
+    wide = [max(len(line[i]) for line in cells) for i in range(len(cells[0]))]
+    lines = ["  ".join(cell.ljust(w) for cell, w in zip(line, wide, strict=True)).rstrip() for line in cells]
+    return "\n".join(lines + [f"{name}: {show(value)}" for name, value in first.items() if isinstance(value, dict)])
+
+
+def number(value: float | None) -> str:
+    return "n/a" if value is None else f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
 def table(metrics: dict) -> str:

@@ -106,7 +106,7 @@ def test_plugin_names():
 
 
 def test_core_stays_light():
-    code = f"import sys, data_engine.gelab.env; print(sorted({HEAVY!r} & set(sys.modules)))"
+    code = f"import sys, data_engine.gelab.env, data_engine.login.verify; print(sorted({HEAVY!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.stdout.strip(), done.stderr) == ("[]", "")
 

@@ -183,9 +183,9 @@ def test_wrong_use_is_exit_code_2(tool, run, data, tmp_path, capsys):
     assert tool.main([str(tmp_path / "nothing")]) == 2
     assert "no manifest.json" in capsys.readouterr().err
     assert run(tmp_path / "empty").code == 2
-    edit_manifest(data, kind="login-rows")
+    edit_manifest(data, kind="other-rows")
     assert tool.main([str(data)]) == 2
-    assert "holds 'login-rows'" in capsys.readouterr().err
+    assert "holds 'other-rows'" in capsys.readouterr().err
 
 
 # One row

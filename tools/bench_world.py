@@ -2,7 +2,8 @@
 
 CPU seconds (user + system, children included) of this machine, the least of ``--repeat`` runs: a world of 231 pages
 with its 448 x 448 screenshots, all row files of it, and environment steps a second on one core, without pixels
-(Navigation) and with the screenshot (Gymnasium). The goals beside the figures are the project's own.
+(Navigation) and with the screenshot (Gymnasium); and 32 registration episodes of the forms with marks, pictures and
+rows, scripted and hard. The goals beside the figures are the project's own.
 """
 
 import argparse
@@ -20,6 +21,8 @@ from data_engine.gelab.oracle import gold_click
 from data_engine.gelab.tasks import all_tasks, subtree_pages
 from data_engine.gelab.world import World
 from data_engine.gelab.write import write
+from data_engine.login.tasks import Options
+from data_engine.login.write import write as write_forms
 
 STEPS = 50_000
 
@@ -84,12 +87,15 @@ def measure(folder: Path, number: int) -> dict[str, float]:
     build_time = cpu_seconds(lambda: build(world))
     write_time = cpu_seconds(lambda: write(world, rows))
     loaded = World(world)
+    forms = {p: Options("registration", "som", p) for p in ("scripted", "hard")}  # 32 episodes, 800x608
     return {
         "world": build_time,
         "rows": write_time,
         "steps": steps_without_pixels(loaded),
         "steps_screenshot": steps_with_pixels(loaded, copy=False),
         "steps_copy": steps_with_pixels(loaded, copy=True),
+        "forms_scripted": cpu_seconds(lambda: write_forms(folder / f"scripted{number}", forms["scripted"])),
+        "forms_hard": cpu_seconds(lambda: write_forms(folder / f"hard{number}", forms["hard"])),
     }
 
 
@@ -99,6 +105,8 @@ LINES = {  # key -> (what, goal, format)
     "steps": ("environment steps/s without pixels", ">= 400,000", "{:,.0f}"),
     "steps_screenshot": ("environment steps/s with the cached screenshot", ">= 20,000", "{:,.0f}"),
     "steps_copy": ("environment steps/s with a copy of it", "none", "{:,.0f}"),
+    "forms_scripted": ("32 scripted registration SoM episodes, CPU s", "<= 0.6", "{:.2f}"),
+    "forms_hard": ("32 hard registration SoM episodes, CPU s", "<= 0.6", "{:.2f}"),
 }
 
 

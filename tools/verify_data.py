@@ -1,7 +1,7 @@
 """Prove a folder of rows, or of a world: ``python tools/verify_data.py PATH [--limit N] [--json]``
 
-Every row is checked against world, pixels and prompt builder. Exit code 0: all is right, one line per file. 1: every
-fault, one line each: file:line, what, the mend. 2: wrong use.
+Every row is checked against its world or form, pixels and prompt builder. Exit code 0: all is right, one line per file.
+1: every fault, one line each: file:line, what, the mend. 2: wrong use.
 """
 
 import argparse
@@ -11,15 +11,18 @@ from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 
-from data_engine.dataset import DataError
-from data_engine.gelab.verify import Report, verify
+from data_engine.dataset import MANIFEST, DataError, read_json
+from data_engine.faults import Report
+from data_engine.gelab import verify as gelab
+from data_engine.login import verify as login
+from data_engine.login.write import KIND as LOGIN
 
 SHOWN = 20  # lines per kind of fault; --json has them all
 
 
 def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.split(":")[0])
-    parser.add_argument("path", type=Path, metavar="PATH", help="written by data_engine.gelab.write or .build")
+    parser.add_argument("path", type=Path, metavar="PATH", help="written by a data_engine command")
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N rows of each file")
     parser.add_argument("--json", action="store_true", help="print the report as JSON, with every fault")
     return parser
@@ -49,10 +52,19 @@ def show(name: str, count: int) -> None:
     print(f"{name:16} {count:7,} {'pages' if name.endswith('pages') else 'rows'} checked", flush=True)
 
 
+def prover(folder: Path):
+    """The benchmark that proves a folder: that of its manifest; where this is broken, forms have ``images/``."""
+    try:
+        kind = read_json(folder / MANIFEST)["kind"]
+    except (DataError, KeyError, TypeError):
+        kind = LOGIN if (folder / "images").is_dir() else None
+    return login if kind == LOGIN else gelab
+
+
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
     try:
-        report = verify(args.path, args.limit, (lambda name, count: None) if args.json else show)
+        report = prover(args.path).verify(args.path, args.limit, (lambda name, count: None) if args.json else show)
     except DataError as error:
         print(f"verify_data: {error}", file=sys.stderr)
         return 2

@@ -5,6 +5,7 @@ elements (``username``, ``login``, ``help``) are the same in every form of a sce
 """
 
 import re
+import string
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -67,7 +68,7 @@ LOGIN = Scenario(
     goal="Log in with username '{username}' and password '{password}'",
     published_goal="Log in with username '{username}' and password '{password}'",
     success=("Welcome, {username}!",),
-    published={"username": "user{i}", "password": "pass{i}123"},
+    published={"username": "user{i}", "password": "pass{i}123"},  # pragma: allowlist secret
 )
 REGISTRATION = Scenario(
     name="registration",
@@ -88,7 +89,7 @@ REGISTRATION = Scenario(
         "first_name": "John{i}",
         "last_name": "Doe{i}",
         "email": "john{i}@example.com",
-        "password": "SecurePass{i}!",
+        "password": "SecurePass{i}!",  # pragma: allowlist secret
     },
 )
 SCENARIOS = {scenario.name: scenario for scenario in (LOGIN, REGISTRATION)}
@@ -162,14 +163,14 @@ class View:
 
 
 _SYLLABLES = ("ba", "do", "ka", "le", "li", "ma", "mi", "na", "no", "ra", "ri", "sa", "ta", "to", "va", "ze")
-_SIGNS = "abcdefghjkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # no 0/O, 1/l/I, i/o: told apart in any font
+_SIGNS = [sign for sign in string.ascii_letters + string.digits if sign not in "iloIO01"]  # those look alike
 
 
 def drawn_credentials(scenario: Scenario, generator: np.random.Generator) -> dict[str, str]:
     """Random credentials: names of syllables, passwords of 6 to 8 signs."""
     names = ["".join(generator.choice(_SYLLABLES, generator.integers(2, 4))) for _ in range(2)]
     number = int(generator.integers(10, 100))
-    password = "".join(generator.choice(list(_SIGNS), generator.integers(6, 9)))
+    password = "".join(generator.choice(_SIGNS, generator.integers(6, 9)))
     every = {
         "username": f"{names[0]}{number}",
         "first_name": names[0].capitalize(),

@@ -78,6 +78,11 @@ def smallest_type(page_size: Size) -> int:
     return math.ceil(LEGIBLE / scale(page_size))
 
 
+def type_pixels(points: int, page_size: Size) -> int:
+    """Type of so many canvas pixels on a page, in its pixels; never smaller than legible."""
+    return max(LEGIBLE, round(points * scale(page_size)))
+
+
 def scale(page_size: Size) -> float:
     """Pixels of the page per canvas pixel, the smaller one of both directions."""
     return min(page_size.width / CANVAS.width, page_size.height / CANVAS.height)
@@ -91,26 +96,28 @@ def check_room(scenario: Scenario, page_size: Size) -> None:
 
 def hard(scenario: Scenario, style: Style, generator: np.random.Generator, page_size: Size) -> Drawn | None:
     """One random layout for a look, or None where some element finds no place."""
-    return Hard(scenario, style, generator, smallest_type(page_size)).draw()
+    return Hard(scenario, style, generator, page_size).draw()
 
 
 class Hard:
     """One try of a hard layout. ``taken`` are the rectangles in use: an element with its label and room for a mark."""
 
-    def __init__(self, scenario: Scenario, style: Style, generator: np.random.Generator, smallest: int):
-        self.scenario, self.style, self.generator = scenario, style, generator
+    def __init__(self, scenario: Scenario, style: Style, generator: np.random.Generator, page_size: Size):
+        self.scenario, self.style, self.generator, self.page_size = scenario, style, generator, page_size
         self.line = round(1.3 * style.points)  # a line of text
-        gap = max(4, -(-smallest // 3))  # 3 pixels of the page: the ring of the focus has room
+        gap = max(4, math.ceil(3 / scale(page_size)))  # 3 pixels of the page: the ring of the focus has room
         self.gap = int(generator.integers(gap, gap + 5))  # between a box and its label or its mark
         self.height = round(style.points * generator.uniform(1.6, 2.1))
         self.beside = scenario.name == "login" and generator.random() < 0.3  # labels left of the fields
         top = round(1.3 * style.title_points)
-        x, wide = int(generator.integers(0, 41)), self._wide(scenario.title, style.title_points) + 4
-        self.title = _box(x + int(generator.integers(0, CANVAS.width - wide - 80)), 6, wide, top)
+        wide = self._wide(scenario.title, style.title_points)
+        self.title = _box(int(generator.integers(0, max(1, CANVAS.width - wide))), 6, wide, top)
         self.taken = [self.title]
 
     def draw(self) -> Drawn | None:
         """The layout, or None if some element finds no place."""
+        if not self.title.inside(CANVAS):
+            return None
         marks = self.generator.permutation(np.arange(1, 10)).tolist()
         fields = [(field.name, FIELD, field.caption) for field in self.scenario.fields]
         parts = [*fields, (self.scenario.button.lower(), BUTTON, self.scenario.button)]
@@ -139,7 +146,9 @@ class Hard:
         return (by_rows if self.generator.random() < 0.5 else [(x, y) for x in xs for y in ys])[:count]
 
     def _wide(self, text: str, points: int) -> int:
-        return math.ceil(width(self.style.family, points, text) * 1.06)  # hinting at the page's size may widen it
+        """How wide a text is drawn on the page, in canvas pixels."""
+        pixels = width(self.style.family, type_pixels(points, self.page_size), text) + 2  # a letter may hang over
+        return math.ceil(pixels * CANVAS.width / self.page_size.width)
 
     def _place(self, name: str, kind: str, caption: str, mark: int | None, centre) -> Element | None:
         """The element where the first draw puts it that overlaps nothing; None if there is no such draw."""

@@ -8,12 +8,13 @@ from functools import lru_cache
 from PIL import Image, ImageDraw
 
 from ..geometry import Box, Size
-from .fonts import AILERON, LEGIBLE, font
+from .fonts import AILERON, font
 from .forms import Form
-from .layout import scale
+from .layout import scale, type_pixels
 from .style import BLACK, WHITE
 
 POINTS = 14  # canvas pixels, where the form's own type is smaller
+READABLE = 11  # pixels of the picture, the smallest: a lone number has no word around it that tells 6 from 8
 
 
 def mark_box(box: Box, form: Form, page_size: Size) -> Box:
@@ -43,4 +44,4 @@ def _stamp(mark: int, side: int, pixels: int) -> Image.Image:
 
 
 def _pixels(form: Form, page_size: Size) -> int:
-    return max(LEGIBLE, round(max(POINTS, form.style.points) * scale(page_size)))
+    return max(READABLE, type_pixels(max(POINTS, form.style.points), page_size))

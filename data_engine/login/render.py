@@ -8,9 +8,9 @@ from PIL import Image, ImageDraw
 
 from ..geometry import Box, Size
 from . import png
-from .fonts import LEGIBLE, font
+from .fonts import font
 from .forms import CANVAS, DECOY, FIELD, SCENARIOS, Element, Form, View
-from .layout import scale
+from .layout import scale, type_pixels
 from .marks import draw_marks
 
 
@@ -20,7 +20,7 @@ class Screen:
     def __init__(self, form: Form, page_size: Size, marks: bool = False, focus: bool = True):
         self.form, self.size, self.marks, self.focus = form, page_size, marks, focus
         self.style, self.scale = form.style, scale(page_size)
-        self.type = font(self.style.family, self._pixels(self.style.points))
+        self.type = font(self.style.family, type_pixels(self.style.points, page_size))
         self.ring = max(2, round(2.5 * self.scale))
         self.fields = form.fields
         self._secret = {field.name for field in SCENARIOS[form.scenario].fields if field.secret}
@@ -70,14 +70,11 @@ class Screen:
         boxes = (self.place(field.box) for field in self.fields)
         return [i for i, b in enumerate(boxes) if b.y1 - self.ring < bottom and b.y2 + self.ring >= top]
 
-    def _pixels(self, points: int) -> int:
-        return max(LEGIBLE, round(points * self.scale))
-
     def _draw_blank(self) -> Image.Image:
         style = self.style
         picture = Image.new("RGB", self.size, style.ground)
         draw = ImageDraw.Draw(picture)
-        title = font(style.family, self._pixels(style.title_points))
+        title = font(style.family, type_pixels(style.title_points, self.size))
         scenario = SCENARIOS[self.form.scenario]
         draw.text(_middle(self.place(self.form.title)), scenario.title, style.title, title, "mm")
         for element in self.form.elements:

@@ -1,4 +1,4 @@
-"""Forms of a protocol: which look, layout and credentials the episodes 0, 1, ... of a seed have.
+"""Tasks: the form of an episode, what is shown and said in it, and which forms the episodes of a seed have.
 
 published   the peer's 7-step login episode (WAIT first, the prompt states the goal alone) and its marked episodes
 scripted    the peer's repaired 6- and 12-step episodes: history and step counter in the prompt
@@ -6,6 +6,7 @@ hard        focus and caret are drawn, looks and layouts vary, credentials are r
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
@@ -13,14 +14,100 @@ import numpy as np
 from ..dataset import DataError
 from ..geometry import Size
 from ..seeds import rng
-from . import layout
+from . import layout, prompts
 from .forms import Form, Scenario, drawn_credentials, scenario_of
+from .render import Screen
 from .style import PUBLISHED, drawn_style
 
 _TRIES = 1000  # looks and layouts of one form
 PROTOCOLS = ("published", "scripted", "hard")
 SPLITS = ("train", "eval")
+MODES = prompts.MODES
 PAGE_SIZE = Size(800, 608)  # the canvas as Qwen3-VL's resize leaves it: sides in multiples of 32
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a protocol shows and says.
+
+    ``focus``: ring and caret are drawn. ``history``: the prompt lists the actions so far and counts the steps.
+    ``decimals``: of the labels' coordinates. ``as_published``: the first step is WAIT, and the picture of a TYPE step
+    shows its result already.
+    """
+
+    focus: bool
+    history: bool
+    decimals: int = 2
+    as_published: bool = False
+
+
+def rules_of(protocol: str, mode: str, scenario: str) -> Rules:
+    """Raises DataError for an unknown name, and for what was never published."""
+    for name, known in (protocol, PROTOCOLS), (mode, MODES):
+        if name not in known:
+            raise DataError(f"{name!r}: unknown; known are {', '.join(known)}")
+    if protocol == "hard":
+        return Rules(focus=True, history=False)
+    if protocol == "scripted" or mode == "som":  # the published table of marks is of the scripted episodes
+        return Rules(focus=False, history=True)
+    if scenario != "login":
+        raise DataError("published coordinate episodes are of the login form only; use --protocol scripted")
+    return Rules(focus=False, history=False, decimals=4, as_published=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What decides a set of tasks."""
+
+    scenario: str = "login"
+    mode: str = "coord"
+    protocol: str = "hard"
+    episodes: int = 32
+    seed: int = 123
+    split: str = "train"
+    page_size: Size = PAGE_SIZE
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Episode ``index`` of a set: the form to fill in."""
+
+    options: Options
+    index: int
+    form: Form
+
+    @property
+    def key(self) -> str:
+        """A name that is unique among all tasks of one page size."""
+        o = self.options
+        return f"{o.protocol}-{o.scenario}-{o.mode}-{o.split}-{o.seed}-{self.index:04d}"
+
+    @property
+    def rules(self) -> Rules:
+        return rules_of(self.options.protocol, self.options.mode, self.options.scenario)
+
+    @property
+    def steps(self) -> int:
+        """The length of the script without WAIT: a click and a text per field, the button, DONE."""
+        return 2 * len(self.form.fields) + 2
+
+    def screen(self) -> Screen:
+        """What draws the form as this protocol and mode show it."""
+        return Screen(self.form, self.options.page_size, self.options.mode == "som", self.rules.focus)
+
+
+def tasks(options: Options) -> list[Task]:
+    """The tasks of a set. Raises DataError for what does not exist."""
+    o = options
+    rules_of(o.protocol, o.mode, o.scenario)
+    found = forms(o.scenario, o.protocol, o.seed, o.split, o.episodes, o.page_size)
+    return [Task(options, i, form) for i, form in enumerate(found)]
+
+
+def one_task(options: Options, index: int) -> Task:
+    """Task ``index`` of a set, as its row's ``env_config`` names it."""
+    o = options
+    return Task(o, index, next(islice(every_form(o.scenario, o.protocol, o.seed, o.split, o.page_size), index, None)))
 
 
 def forms(

@@ -1,16 +1,13 @@
 """What can be wrong with a folder: each kind, declared once with its mend."""
 
-from dataclasses import dataclass
+from ... import faults
 
 _REBUILD = "build the world again"
 _REWRITE = "write the rows again"
 _FOREIGN = "write the rows again, from the world that they lie with"
 
 KINDS = {
-    "broken manifest": "write the folder again",
-    "missing file": "write the folder again",
-    "extra file": "keep it elsewhere",
-    "edited file": "write the folder again",
+    **faults.FILE_KINDS,
     # a world
     "broken world": _REBUILD,
     "wrong fingerprint": _REBUILD,
@@ -46,19 +43,7 @@ KINDS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """One thing that is wrong. ``file`` is relative to the folder, ``line`` counts from 1 (None: the whole file)."""
+class Fault(faults.Fault):
+    """One thing that is wrong with a world or its rows."""
 
-    file: str
-    line: int | None
-    kind: str
-    what: str
-
-    @property
-    def mend(self) -> str:
-        return KINDS[self.kind]
-
-    def __str__(self) -> str:
-        where = self.file if self.line is None else f"{self.file}:{self.line}"
-        return f"{where}: {self.kind}: {' '.join(self.what.splitlines())}; {self.mend}"
+    KINDS = KINDS

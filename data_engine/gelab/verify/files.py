@@ -1,11 +1,11 @@
-"""Manifests as they must be, and the files they name."""
+"""Manifests as they must be."""
 
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
 import msgspec
 
-from ...dataset import MANIFEST, sha256
+from ...dataset import MANIFEST
 from .faults import Fault
 
 Pixels = Annotated[int, msgspec.Meta(ge=1, le=10_000)]
@@ -69,15 +69,3 @@ def load_manifest(folder: Path, kind: type[Manifest], below: str = "") -> Manife
         return Fault(where, None, "missing file", "every finished folder has one")
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         return Fault(where, None, "broken manifest", str(error))
-
-
-def check_files(folder: Path, files: dict[str, str], below: str = "", ignore: frozenset[str] = frozenset()):
-    """Yield the files that are missing, extra or not of the hash that the manifest has."""
-    there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    for name in sorted(files.keys() - there):
-        yield Fault(below + name, None, "missing file", "the manifest has it")
-    for name in sorted(there - files.keys() - ignore - {MANIFEST}):
-        yield Fault(below + name, None, "extra file", "the manifest does not have it")
-    for name in sorted(files.keys() & there):
-        if sha256(folder / name) != files[name]:
-            yield Fault(below + name, None, "edited file", "was changed after it was written")

@@ -1,13 +1,12 @@
 """A rows folder: manifest, hashes, counts, and every row of every file. A world folder: the world alone."""
 
-from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 
 from ...dataset import MANIFEST, DataError
+from ...faults import Report, check_files
 from .. import prompts
 from ..graph import PageGraph, WorldError
 from ..rows import ICON_COPIES
@@ -16,7 +15,7 @@ from ..world import KIND as WORLD_KIND
 from ..write import EDGE_COPIES
 from ..write import KIND as ROWS_KIND
 from .faults import Fault
-from .files import Arguments, RowsManifest, check_files, load_manifest
+from .files import Arguments, RowsManifest, load_manifest
 from .pages import ProvenWorld, check_world
 from .rows import RowChecker
 from .text import EpisodeRow, StepRow, TaskRow
@@ -31,18 +30,6 @@ FILES = {
     "tasks_ood.jsonl": TaskRow,
 }
 RL = {"st_rl.jsonl", "mt_rl.jsonl"}  # the gold does not stand in the messages
-
-
-@dataclass
-class Report:
-    """``checked``: file -> rows proven or found wrong (for a world: pages). ``faults``: all that were found."""
-
-    checked: dict[str, int] = field(default_factory=dict)
-    faults: list[Fault] = field(default_factory=list)
-
-    @property
-    def kinds(self) -> Counter:
-        return Counter(fault.kind for fault in self.faults)
 
 
 def verify(
@@ -85,7 +72,7 @@ def _check_rows(folder: Path, world: ProvenWorld, limit: int | None, report: Rep
     if isinstance(manifest, Fault):
         report.faults.append(manifest)
         return
-    report.faults += check_files(folder, manifest.files, ignore=frozenset({f"world/{MANIFEST}"}))
+    report.faults += check_files(folder, manifest.files, ignore=frozenset({f"world/{MANIFEST}"}), fault=Fault)
     report.faults += [Fault(MANIFEST, None, *found) for found in _manifest_faults(manifest, world)]
     if world.graph is None:
         report.faults.append(Fault("world", None, "broken world", "no row can be checked against it"))

@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 
 from ...dataset import MANIFEST
+from ...faults import check_files
 from ...geometry import Box, Size
 from ..graph import BACK, HOME, Page, PageGraph
 from ..icons import IconSet
@@ -21,7 +22,7 @@ from ..layout import CANVAS, TITLE_BOX
 from ..render import Renderer
 from ..world import STRUCTURE, fingerprint, from_structure, hash_pixels, picture_path, read_pixels
 from .faults import Fault
-from .files import WorldManifest, check_files, load_manifest
+from .files import WorldManifest, load_manifest
 
 _DRAWN_BY = ("pillow", "fonticon-materialdesignicons7")  # the same versions draw the same pixels
 _OTHER_VERSION = 96  # of 255: what another version's smoothing may change of a pixel
@@ -41,7 +42,7 @@ def check_world(folder: Path, below: str = "") -> ProvenWorld:
     manifest = load_manifest(folder, WorldManifest, below)
     if isinstance(manifest, Fault):
         return ProvenWorld([manifest])
-    faults = list(check_files(folder, manifest.files, below))
+    faults = list(check_files(folder, manifest.files, below, fault=Fault))
     try:
         structure = msgspec.json.decode((folder / STRUCTURE).read_bytes())
         graph = from_structure(structure, STRUCTURE)

@@ -1,0 +1,184 @@
+"""Evaluate a model on the episodes of a form, step by step or in the closed loop.
+
+    python eval/login_eval.py --engine transformers --model CKPT --data DIR --out runs/x [--closed-loop]
+
+DIR is what ``python -m data_engine.login.write`` wrote. Step by step (as published): one answer per row, with the right
+history and picture whatever was answered before; writes OUT/predictions.jsonl (resumes). Closed loop: the model fills
+in the form itself, and success is the form's own state; writes OUT/trajectories.jsonl (resumes) and OUT/pictures/.
+OUT/metrics.json is in the published JSON schema, with the strict scores, the ceiling and the baselines added. Engines
+without a model: oracle, random (an action by chance), blind and text_only (never open a picture), replay.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from common import checked_manifest, engine_and_run, engine_flags, finish, positive, run_main, side_by_side
+from engines import ENGINES, Engine
+from login_score import baselines, with_predictions
+
+from data_engine.dataset import read_rows, verified_path
+from data_engine.episode import Request, run_episodes
+from data_engine.geometry import Size
+from data_engine.login import prompts
+from data_engine.login.baselines import BASELINES, Habit, Random
+from data_engine.login.env import LoginEpisode
+from data_engine.login.metrics import ceiling, classic_metrics, closed_loop_metrics, strict_metrics
+from data_engine.login.tasks import Options, Task, tasks
+from data_engine.login.write import KIND, ROWS, TASKS
+from data_engine.runlog import run_chunks
+from data_engine.seeds import rng
+
+
+def turn_of(request: Request) -> tuple[str, int]:
+    """(episode, turn) of a closed-loop request."""
+    episode, _, turn = request.key.rpartition("/")
+    return episode, int(turn)
+
+
+def row_place(row: dict) -> tuple[str, int]:
+    return row["episode"], row["step"]
+
+
+def own_engine(name: str, rows: list[dict], closed_loop: bool) -> Engine | None:
+    """The model-free engines that are this benchmark's own; None for the others."""
+    if name == "random":
+        return Random(rows[0]["mode"])
+    place = turn_of if closed_loop else lambda request: row_place(rows[int(request.key)])
+    return Habit(rows, name == "text_only", place) if name in BASELINES else None
+
+
+def options_of(manifest: dict) -> Options:
+    given = {name: value for name, value in manifest["arguments"].items() if name != "system"}
+    return Options(**given | {"page_size": Size(*given["page_size"])})
+
+
+# Step by step
+
+
+def request(row: dict, folder: Path) -> Request:
+    """The question of a row, exactly as training asks it."""
+    *system, question, answer = row["messages"]
+    said = system[0]["content"] if system else ""
+    return Request(said, question["content"], folder / row["images"][0], str(row["idx"]), lambda: answer["content"])
+
+
+def step_by_step(args: argparse.Namespace, manifest: dict, rows: list[dict]) -> None:
+    asked = rows[: args.limit]
+    for image in sorted({row["images"][0] for row in asked}):
+        verified_path(args.data, image, KIND)
+    engine, run = start(args, "login-steps", manifest, rows, ROWS)
+
+    def work(_: int, chunk: list[dict]) -> list[dict]:
+        answers = engine.answer([request(row, args.data) for row in chunk], temperature=0, seed=args.seed)
+        return with_predictions(chunk, answers)
+
+    path = args.out / "predictions.jsonl"
+    run_chunks(path, asked, args.batch_size, work, "steps")
+    said = read_rows(path)
+    classic, strict = classic_metrics(said), strict_metrics(said)
+    beside = {name: baselines(said, name, rows) for name in ("classic", "strict")}
+    best = ceiling(said, lambda row: (manifest["files"][row["images"][0]], row["messages"][-2]["content"]))
+    text = "\n".join(
+        [
+            "classic (as published: texts are not compared, episode success ignores where a click went)",
+            side_by_side({args.engine: classic} | beside["classic"]),
+            "\nstrict (what it takes to fill in the form)",
+            side_by_side({args.engine: strict} | beside["strict"]),
+            f"\nceiling of any deterministic model: type accuracy {best['type_accuracy']:.1%},"
+            f" episodes {best['episode_success_rate']:.1%}",
+        ]
+    )
+    more = {**published_head(args, manifest), "strict": strict, "ceiling": best, "baselines": beside}
+    finish(args.out / "metrics.json", classic, run, args.json, text, **more)
+
+
+def published_head(args: argparse.Namespace, manifest: dict) -> dict:
+    """The published schema's keys beside ``metrics``."""
+    return {"config_path": str(args.data), "backend": args.engine, "dsl_mode": manifest["arguments"]["mode"]}
+
+
+def start(args: argparse.Namespace, kind: str, manifest: dict, rows: list[dict], data: str) -> tuple[Engine, dict]:
+    """(engine, record of the run)."""
+    engine = own_engine(args.engine, rows, args.closed_loop)
+    return engine_and_run(args, kind, args.data / data, manifest, engine, max_steps=args.max_steps)
+
+
+# Closed loop
+
+
+def play(chunk: list[Task], policy: Callable, args: argparse.Namespace, system: bool, pictures: Path) -> list[dict]:
+    """Play one batch of tasks to the end; returns a trajectory for each."""
+    episodes = [LoginEpisode(task, pictures, system, args.max_steps) for task in chunk]
+    run_episodes(episodes, policy)
+    return [trajectory(episode) for episode in episodes]
+
+
+def trajectory(episode: LoginEpisode) -> dict:
+    """The record of an episode: what was said, what came of it, how it ended."""
+    state, last = episode.state, episode.turns[-1]["outcome"]
+    ended = "accepted" if state.accepted else last if last in ("rejected", "misfire", "done") else "step limit"
+    return {
+        "key": episode.task.key,
+        "accepted": state.accepted,
+        "declared": state.declared,
+        "steps": state.steps,
+        "ended": ended,
+        "turns": episode.turns,
+    }
+
+
+def closed_loop(args: argparse.Namespace, manifest: dict, rows: list[dict]) -> None:
+    options, system = options_of(manifest), manifest["arguments"]["system"]
+    items = tasks(options)[: args.limit]
+    engine, run = start(args, "login-closed-loop", manifest, rows, TASKS)
+    pictures = args.out / "pictures"
+    pictures.mkdir(exist_ok=True)
+
+    def work(number: int, chunk: list[Task]) -> list[dict]:
+        turn = 0
+
+        def policy(requests: list[Request]) -> list[str]:
+            nonlocal turn
+            turn += 1
+            draw = int(rng(args.seed, "turn", number, turn).integers(2**31))
+            return engine.answer(requests, temperature=0, seed=draw)
+
+        return play(chunk, policy, args, system, pictures)
+
+    path = args.out / "trajectories.jsonl"
+    run_chunks(path, items, args.batch_size, work, "episodes")
+    metrics = closed_loop_metrics(read_rows(path))
+    beside = {name: without_pictures(items, rows, name, args.max_steps) for name in ("oracle", *BASELINES)}
+    more = {**published_head(args, manifest), "baselines": beside}
+    text = side_by_side({args.engine: metrics} | beside)
+    finish(args.out / "metrics.json", metrics, run, args.json, text, **more)
+
+
+def without_pictures(items: list[Task], rows: list[dict], name: str, max_steps: int | None) -> dict:
+    """Metrics of a policy that opens no picture, so that none is drawn."""
+    episodes = [LoginEpisode(task, None, max_steps=max_steps) for task in items]
+    policy = (
+        (lambda asked: [r.gold() for r in asked]) if name == "oracle" else Habit(rows, name == "text_only", turn_of)
+    )
+    run_episodes(episodes, policy)
+    return closed_loop_metrics([trajectory(episode) for episode in episodes])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder written by data_engine.login.write")
+    parser.add_argument("--closed-loop", action="store_true", help="the model fills in the form itself")
+    parser.add_argument(
+        "--max-steps", type=positive, help="closed loop: answers before it is cut; default: twice the script"
+    )
+    engine_flags(parser, (*ENGINES, "text_only"))
+    args = parser.parse_args()
+    manifest = checked_manifest(args.data / ROWS, KIND, prompts.sha256())
+    rows = read_rows(args.data / ROWS)
+    (closed_loop if args.closed_loop else step_by_step)(args, manifest, rows)
+
+
+if __name__ == "__main__":
+    sys.exit(run_main("login_eval", main))
