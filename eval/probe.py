@@ -10,7 +10,6 @@ import argparse
 import math
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 from common import engine_flags, finish, identity, positive, run_main
 from engines import make_engine

@@ -33,6 +33,7 @@ DOORS = {
     "eval/engines.py": HEAVY | {"swift_plugins"},  # the one door to a model; registers our templates
     "tools/make_tiny_model.py": {"torch", "transformers"},  # makes a checkpoint
     "tools/tiny_model": {"torch", "transformers"},  # its parts
+    "tools/ship_base.py": {"torch"},  # casts the weights of one
 }
 
 

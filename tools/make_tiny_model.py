@@ -3,8 +3,9 @@
     python tools/make_tiny_model.py OUT --family qwen2_5_vl|qwen3_vl --size 2m|10m|50m [--seed 0] [--vocab 768]
     python tools/make_tiny_model.py OUT --from-base
 
-The first has random weights ("from scratch"); the second is a copy of assets/tiny-base, which can see. Same arguments, same bytes. The folder appears whole or not at all. The host needs two flags with it, because it goes by
-folder names and by Qwen's own token ids:
+The first has random weights ("from scratch"); the second is a copy of assets/tiny-base, which can see. Same arguments,
+same bytes. The folder appears whole or not at all. The host needs two flags with it, because it goes by folder names
+and by Qwen's own token ids:
 
     --template gelab_qwen2_5_vl
     --template gelab_qwen3_vl --model_type qwen3_vl

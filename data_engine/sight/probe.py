@@ -75,19 +75,25 @@ SETS = {
 
 
 def rows(name: str, seed: int, count: int, page_size: Size) -> Iterator[tuple[Question, Screen, float]]:
-    """(question, screen, chance to be right) of a set; number i comes from the stream (seed, "probe", name, i) alone."""
+    """(question, screen, chance to be right) of a set; number i is the stream (seed, "probe", name, i) alone."""
     of = SETS[name]
     for i in range(count):
         generator = rng(seed, "probe", name, i)
-        things: list[Thing] = []
-        while not things or (len(screen.things) < 2 and not of.naming):
-            screen = of.draw(generator, page_size)
-            things = [thing for thing in screen.things if of.wanted(thing)]
+        screen, things = _draw(of, generator, page_size)
         thing = things[generator.integers(len(things))]
         if of.naming:
             yield questions.name(screen, thing, generator), screen, 1 / of.names
         else:
             yield questions.point(screen, thing), screen, 1 / len(screen.things)
+
+
+def _draw(of: Set, generator: np.random.Generator, page_size: Size) -> tuple[Screen, list[Thing]]:
+    """A screen with something to ask for, and those things; where pointing is asked, something else is there too."""
+    while True:
+        screen = of.draw(generator, page_size)
+        things = [thing for thing in screen.things if of.wanted(thing)]
+        if things and (of.naming or len(screen.things) > 1):
+            return screen, things
 
 
 def right(row: dict, answer: str) -> bool:

@@ -1,7 +1,8 @@
 """What is asked of a screen: several questions about one picture make one conversation, each thing at most once.
 
-On pages, the prompts and the answers are GE-Lab's (point at a named icon, name the icon at a point); for what is written
-there are two more of the same kind. On forms they are the login benchmark's. Gold clicks go to the middle of the box.
+On pages, the prompts and the answers are GE-Lab's (point at a named icon, name the icon at a point); for what is
+written there are two more of the same kind. On forms they are the login benchmark's. Gold clicks go to the middle of
+the box.
 """
 
 from dataclasses import dataclass

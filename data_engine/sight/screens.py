@@ -83,7 +83,9 @@ def pair(generator: np.random.Generator, page_size: Size) -> Screen:
 
 def icons(generator: np.random.Generator, page_size: Size) -> Screen:
     """A page of a GE-Lab world: one to six icons on the grid, `back` and `home` as its depth has them."""
-    return _page(generator, page_size, _icon_names(), _on_grid(generator, _count(generator), (ICON, ICON), (ICON, ICON)))
+    return _page(
+        generator, page_size, _icon_names(), _on_grid(generator, _count(generator), (ICON, ICON), (ICON, ICON))
+    )
 
 
 def free(generator: np.random.Generator, page_size: Size) -> Screen:
@@ -101,7 +103,7 @@ def text(generator: np.random.Generator, page_size: Size) -> Screen:
 
 
 def crop_icon(generator: np.random.Generator, page_size: Size) -> Screen:
-    """A cutting around one icon, or (a quarter) one shape, on the grid; cut where patches meet, as the model sees it."""
+    """A cutting around one icon, or (a quarter) one shape, on the grid; cut where the model's patches meet."""
     names = SHAPES if generator.random() < 0.25 else _icon_names()
     screen = _page(generator, page_size, names, _on_grid(generator, 1, (ICON, ICON), (ICON, ICON)), bare=True)
     (thing,) = screen.things
@@ -121,7 +123,9 @@ def crop_text(generator: np.random.Generator, page_size: Size) -> Screen:
     """A cutting with one word, string or number; its place and its size vary little."""
     picture = Image.new("RGB", CROP, "white")
     said, font, ink, size = _drawn_text(generator, (PLAIN_TYPE, PLAIN_TYPE + 1))
-    x, y = (8 * int(generator.integers(max(0, most) // 8 + 1)) for most in (CROP.width - size.x2, CROP.height - size.y2))
+    x, y = (
+        8 * int(generator.integers(max(0, most) // 8 + 1)) for most in (CROP.width - size.x2, CROP.height - size.y2)
+    )
     _draw_text(picture, (x, y), said, font, ink)
     box = Box(x, y, min(x + size.x2, CROP.width), min(y + size.y2, CROP.height))
     return Screen(picture, CROP, (Thing(said, box, written=True),), "page_0")
@@ -179,7 +183,7 @@ def draw(page: Page, page_size: Size) -> Screen:
 
 
 def _on_grid(generator, count: int, widths: tuple[int, int], heights: tuple[int, int]) -> list[Box]:
-    """Boxes of random size around the centres of distinct slots; later ones that overlap an earlier one are left out."""
+    """Boxes of random size around the centres of distinct slots; one that overlaps an earlier one is left out."""
     boxes: list[Box] = []
     for slot in generator.permutation(len(SLOTS))[:count]:
         wide, high = (int(generator.integers(low, high + 1)) for low, high in (widths, heights))
@@ -222,7 +226,7 @@ def _write(generator, picture: Image.Image, taken: list[Box]) -> Thing | None:
 
 
 def _drawn_text(generator, points: tuple[int, int] = TYPE) -> tuple[str, ImageFont.FreeTypeFont, str, Box]:
-    """What to write, how, and its box, at (0, 0) in pixels of the picture; equal type has equal height and base line."""
+    """What to write, how, and its box in pixels of the picture, at (0, 0); equal type has equal base lines."""
     said = generator.choice([words.word, words.letters, words.number], p=[0.5, 0.3, 0.2])(generator)
     font = _font(int(generator.integers(*points)))
     return said, font, INKS[generator.integers(len(INKS))], Box(0, 0, round(font.getlength(said)) + 4, font.size + 2)

@@ -1,6 +1,6 @@
 """Plain coloured forms as icons: what a model without sight learns first, before it tells one glyph from another."""
 
-from functools import lru_cache
+from functools import cache
 
 from PIL import Image, ImageDraw
 
@@ -23,13 +23,13 @@ SHAPES = tuple(f"{colour} {form}" for colour in COLOURS for form in FORMS)
 
 
 class Pictures:
-    """Pictures by name, RGBA, 200 x 200 pixels: the shapes and the built-in icons. A renderer takes it for an IconSet."""
+    """Pictures by name, RGBA, 200 x 200 pixels: shapes and built-in icons. A renderer takes it for an IconSet."""
 
     def __init__(self):
         self._icons = IconSet()
         self.icons = {icon.name: icon.source for icon in self._icons.icons}
 
-    @lru_cache(maxsize=None)  # noqa: B019  (one of these lives as long as the process)
+    @cache  # noqa: B019  (one of these lives as long as the process)
     def picture(self, name: str) -> Image.Image:
         return self._icons.picture(self.icons[name]) if name in self.icons else _shape(*name.split(" "))
 

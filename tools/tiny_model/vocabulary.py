@@ -96,7 +96,8 @@ def phrases() -> list[str]:
 
 
 def _parts() -> Iterator[str]:
-    cut = "|".join(re.escape(token) for token in [*SPECIAL, *PLAIN_OF_FAMILY["qwen3_vl"], prompts.IMAGE, FILLED, "\n"])
+    cuts = [*SPECIAL, *PLAIN_OF_FAMILY["qwen3_vl"], prompts.IMAGE, FILLED, "\n"]
+    cut = "|".join(map(re.escape, cuts))
     for text in (*_of_gelab(), *_of_sight(), *_of_login()):
         yield from re.split(cut, text)
 
@@ -136,7 +137,7 @@ def _learn(size: int) -> tuple[dict[str, int], list[tuple[str, str]]]:
 
 
 def make_tokenizer(family: str, size: int) -> Qwen2Tokenizer:
-    """A tokenizer of exactly ``size`` tokens: bytes and merges, then the special ones in Qwen's order, phrases, names."""
+    """A tokenizer of exactly ``size`` tokens: bytes and merges, special ones in Qwen's order, phrases, names."""
     fixed = [*SPECIAL, *PLAIN_OF_FAMILY[family], *phrases()]
     words = [name for name in names() if name not in fixed]
     added = [*fixed, *words]
