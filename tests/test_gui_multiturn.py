@@ -211,6 +211,7 @@ def test_a_lost_picture_is_noticed_on_its_turn(scheduler, rows):
         ({"env_config": {}}, "no env_config: .* in server mode --vllm_server_pass_dataset true"),
         ({"env_config": {"name": "gelab"}}, "env_config has name: no world, start or goal"),
         ({"goal": "page_99"}, "no page 'page_99' in"),
+        ({"goal": "page_0"}, "From page_0 to page_0 is no way to go"),
     ],
 )
 def test_a_broken_row_is_one_line(scheduler, rows, change, message):

@@ -169,6 +169,8 @@ def episode_of(config: dict, max_steps: int, click_only: bool) -> NavigationEpis
     if unknown:
         raise DataError(f"env_config: no page {unknown.pop()!r} in {config['world']}; write the rows again")
     task = Task(config["start"], config["goal"], world.graph.distances_to(config["goal"])[config["start"]])
+    if not task.length:
+        raise DataError(f"env_config: {task.name} is no way to go; write the rows again")
     return NavigationEpisode(world, task, task.name, max_steps, click_only=click_only)
 
 
