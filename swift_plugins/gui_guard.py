@@ -1,7 +1,7 @@
 """``--callbacks gui_guard``: ends an RL run that cannot learn, and says why.
 
 GRPO learns from the differences of rewards within a group of answers to one question. Where every group of
-``GUARD_STEPS`` optimizer steps in a row (default 50) has none, the run only burns time: RewardsAreConstant ends it.
+``GUARD_STEPS`` optimizer steps in a row (default 50; 0: never) has none, the run only burns time: RewardsAreConstant.
 """
 
 import os
@@ -31,7 +31,7 @@ class GuiGuard(TrainerCallback):
             return
         if self.since is None:
             self.since = state.global_step - args.logging_steps
-        if state.global_step - self.since >= self.patience:
+        if self.patience and state.global_step - self.since >= self.patience:
             raise RewardsAreConstant(why(logs, state.global_step, self.patience))
 
 

@@ -37,6 +37,11 @@ def test_the_third_constant_step_ends_it(guard):
         guard([0.5, 0.5, 1, 1, 1, 1])
 
 
+def test_it_can_be_switched_off(guard, monkeypatch):
+    monkeypatch.setenv("GUARD_STEPS", "0")
+    assert guard([1] * 9) == 9
+
+
 def test_rows_that_stand_for_several_steps_count_as_such(guard):
     with pytest.raises(RuntimeError, match="^step 4: "):
         guard([1, 1], every=2)
