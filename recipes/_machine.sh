@@ -5,6 +5,7 @@
 #   GELAB_DATA      folder written by data_engine.gelab.write        default: runs/gelab/data
 #   OUTPUT          where checkpoints and logs go                    default: runs/gelab/<recipe>
 #   NPROC_PER_NODE  processes, one a GPU; unset: one, no torchrun    read by swift itself
+#   NNODES, NODE_RANK, MASTER_ADDR, MASTER_PORT  more than one node  read by swift itself
 #   RESUME          a checkpoint folder to continue from             default: start anew
 command -v swift >/dev/null || { echo "swift not found: run 'make install', then 'source .venv/bin/activate'" >&2; exit 127; }
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
@@ -13,5 +14,9 @@ OUTPUT="${OUTPUT:-$ROOT/runs/gelab/$(basename "$0" .sh)}"
 PLUGINS="$ROOT/swift_plugins/register.py"    # absolute: swift writes it into the checkpoint and loads it again from there
 if [[ -n "${RESUME:-}" && ! -f "$RESUME/trainer_state.json" ]]; then
     echo "RESUME=$RESUME: no trainer_state.json there; name a folder like $OUTPUT/checkpoint-500" >&2
+    exit 2
+fi
+if (( ${NNODES:-1} > 1 )) && [[ -z "${NODE_RANK:-}" || -z "${MASTER_ADDR:-}" ]]; then
+    echo "NNODES=$NNODES: set NODE_RANK (0 on the first node) and MASTER_ADDR too, or every node waits for the others" >&2
     exit 2
 fi

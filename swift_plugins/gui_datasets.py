@@ -1,5 +1,8 @@
 """Datasets by name: ``--dataset gelab/sft`` reads GELAB_DATA/sft.jsonl, checked against the manifest beside it.
 
+``gelab/sft_chat`` has its path rows joined, each task one chat: what multi-turn RL goes on from. A model that saw only
+single questions may lose the format on its second turn.
+
 GELAB_DATA is the folder that ``python -m data_engine.gelab.write WORLD OUT`` wrote. A name is registered without a
 path: ms-swift lets a registered path capture every other file of that name, and ours would capture any ``sft.jsonl``.
 """
@@ -8,6 +11,7 @@ import dataclasses
 import os
 from pathlib import Path
 
+from datasets import Dataset
 from swift.dataset import DatasetLoader, DatasetMeta, RowPreprocessor, register_dataset
 
 from data_engine.dataset import DataError, read_manifest, verified_path
@@ -16,6 +20,7 @@ from data_engine.gelab.write import KIND
 
 FILES = {
     "gelab/sft": "sft.jsonl",
+    "gelab/sft_chat": "sft.jsonl",
     "gelab/st_rl": "st_rl.jsonl",
     "gelab/mt_rl": "mt_rl.jsonl",
     "gelab/eval_id": "eval_id.jsonl",
@@ -65,6 +70,22 @@ class AbsolutePaths(RowPreprocessor):
         return self.pictures[name]
 
 
+class Chats(AbsolutePaths):
+    """The same for the path rows, those of a task joined in their order."""
+
+    def __call__(self, dataset, **kwargs):
+        chats: dict[str, dict] = {}
+        for row in dataset:
+            if row["task"].startswith("From ") and not row["source"].endswith("_edge"):
+                chat = chats.setdefault(row["task"], {"messages": [], "images": [], "turns": row["path"] + 1})
+                chat["messages"] += [m for m in row["messages"] if m["role"] != "system" or not chat["messages"]]
+                chat["images"] += row["images"]
+        for task, chat in chats.items():
+            if len(chat["images"]) != chat["turns"]:
+                raise DataError(f"{self.folder}: {task} has {len(chat['images'])} rows, not {chat['turns']}")
+        return super().__call__(Dataset.from_list(list(chats.values())), **kwargs)
+
+
 class CheckedLoader(DatasetLoader):
     """Finds the file when the dataset is asked for, verifies it and its pictures, and never drops a row."""
 
@@ -79,7 +100,8 @@ class CheckedLoader(DatasetLoader):
         pictures = {file: str(verified_path(folder, file, KIND)) for file in names}
         dataset_syntax.dataset = str(verified_path(folder, FILES[name], KIND))
         dataset_syntax.dataset_type = "path"
-        meta = dataclasses.replace(dataset_meta, preprocess_func=AbsolutePaths(folder, pictures))
+        rows_to_rows = Chats if name.endswith("_chat") else AbsolutePaths
+        meta = dataclasses.replace(dataset_meta, preprocess_func=rows_to_rows(folder, pictures))
         rows = super().load(dataset_syntax, meta, use_hf=use_hf)
         dataset_syntax.dataset = name  # the host writes it into a column of that name
         return rows

@@ -1,12 +1,12 @@
 """Templates ``gelab_qwen2_5_vl`` and ``gelab_qwen3_vl``: the host's own for that family, with GE-Lab's system prompt.
 
-Two things differ from the host's, both without effect on a real checkpoint with good rows:
+Three things differ from the host's, all without effect on a real checkpoint with good rows and answers:
 
-* The ids of the image and video tokens come from the tokenizer. The host writes Qwen's (151655, 151656) into the class,
-  so with any other vocabulary it expands no placeholder: training then goes on with one token per screenshot, nearly
-  blind and without an error.
+* The ids of the image and video tokens come from the tokenizer. The host has Qwen's (151655, 151656) in the class and
+  expands no placeholder of another vocabulary: training goes on with one token per screenshot, nearly blind.
 * A row whose ``<image>`` tags and images, or image tokens and image features, do not match raises TemplateError. The
   host warns or says nothing and trains on.
+* A vision token in a sampled answer is blanked and left out of the loss. The host takes it for a picture and fails.
 
 Used as ``--external_plugins PATH/swift_plugins/register.py --template gelab_qwen2_5_vl``.
 """
@@ -16,10 +16,13 @@ import dataclasses
 
 from swift.template import TEMPLATE_MAPPING, register_template
 from swift.template.templates.qwen import Qwen2_5VLTemplate, Qwen3VLTemplate
+from swift.template.utils import get_token_backed_response_ids
 
 from data_engine.gelab.prompts import IMAGE, SYSTEM
 
 IMAGE_TOKEN, VIDEO_TOKEN = "<|image_pad|>", "<|video_pad|>"
+VISION_TOKENS = (IMAGE_TOKEN, VIDEO_TOKEN, "<|vision_start|>", "<|vision_end|>")
+BLANK = "?"  # stands where a vision token stood in an answer
 
 
 class TemplateError(ValueError):
@@ -27,7 +30,7 @@ class TemplateError(ValueError):
 
 
 class _CheckedQwenVL:
-    """Mixin before a Qwen-VL template of the host: ids from the tokenizer, and the two checks."""
+    """Mixin before a Qwen-VL template of the host: ids from the tokenizer, the two checks, sampled vision tokens."""
 
     def _init_placeholder_tokens(self):
         # The host turns this list into ids in place, in the class: a second tokenizer would inherit the first one's.
@@ -37,7 +40,8 @@ class _CheckedQwenVL:
     def init_env_args(self):
         """The last call of the host's ``init_processor``, the first at which the tokenizer is known."""
         super().init_env_args()
-        self.image_token_id, self.video_token_id = (self._single_id(token) for token in (IMAGE_TOKEN, VIDEO_TOKEN))
+        self.image_token_id, self.video_token_id, *others = map(self._single_id, VISION_TOKENS)
+        self.vision_ids = {self.image_token_id, self.video_token_id, *others}
 
     def _single_id(self, token: str) -> int:
         number = self.tokenizer.get_vocab().get(token)
@@ -48,8 +52,25 @@ class _CheckedQwenVL:
         return number
 
     def _preprocess_inputs(self, inputs):
-        check_tags(inputs.system, inputs.messages, len(inputs.images))
+        for message in inputs.messages:
+            if message["role"] == "assistant":
+                message["content"] = self._blank_vision(message["content"])
+        # GRPO encodes its log here: questions alone, without their pictures
+        log = self.is_training and not inputs.images and inputs.messages[-1]["role"] != "assistant"
+        check_tags(inputs.system, [] if log else inputs.messages, len(inputs.images))
         super()._preprocess_inputs(inputs)
+
+    def _blank_vision(self, content):
+        """An answer given as token ids (RL), its vision tokens blanked and out of the loss; any other as it is."""
+        ids = get_token_backed_response_ids(content)
+        if not ids or self.vision_ids.isdisjoint(ids):
+            return content
+        blank = self.tokenizer.encode(BLANK, add_special_tokens=False)[0]
+        scale = content.get("loss_scale") if isinstance(content, dict) else None
+        return {
+            "token_ids": [blank if i in self.vision_ids else i for i in ids],
+            "loss_scale": [0 if i in self.vision_ids else w for i, w in zip(ids, scale or [1] * len(ids), strict=True)],
+        }
 
     def _encode(self, inputs):
         encoded = super()._encode(inputs)

@@ -1,5 +1,6 @@
 """Worlds, rows and a tiny model that the tests share; everything is made once per run, in a temporary folder."""
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -91,6 +92,16 @@ def cli(tmp_path_factory):
         return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
 
     return cli
+
+
+@pytest.fixture(scope="session")
+def scripted():
+    """tests/scripted_policy.py, whose behaviours the fast tests share with the real runs."""
+    spec = importlib.util.spec_from_file_location("scripted_policy", REPO / "tests" / "scripted_policy.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture(scope="session")

@@ -91,6 +91,25 @@ def test_only_complete_at_the_goal_declares(action):
     assert state.page == "page_2"  # the question after arrival moves nobody
 
 
+def test_click_only_knows_no_complete():
+    state = Navigation(GRAPH, TO_2, click_only=True)
+    assert (state.act(Complete()), state.done, state.steps) == ("unreadable", False, 1)
+    assert state.history() == ["no action on page_0."]
+    state.act(AT_KEY)
+    state.act(AT_CAR)
+    assert state.done and state.won and not state.declared  # no question is left
+
+
+def test_won_needs_the_declaration_where_it_is_asked_for():
+    for last, won in [(Complete(), True), (NOWHERE, False)]:
+        state = Navigation(GRAPH, TO_2)
+        for action in [AT_KEY, AT_CAR]:
+            state.act(action)
+            assert not state.won
+        state.act(last)
+        assert (state.arrived, state.won) == (True, won)
+
+
 @pytest.mark.parametrize("ask_complete", [True, False])
 def test_no_action_after_the_end(ask_complete):
     state = Navigation(GRAPH, TO_2, max_steps=1, ask_complete=ask_complete)

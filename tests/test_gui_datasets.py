@@ -30,7 +30,10 @@ def load(name: str, **options):
     return load_dataset([name], remove_unused_columns=False, **options)[0]
 
 
-@pytest.mark.parametrize("name, file", gui_datasets.FILES.items())
+ROW_BY_ROW = [(name, file) for name, file in gui_datasets.FILES.items() if name != "gelab/sft_chat"]
+
+
+@pytest.mark.parametrize("name, file", ROW_BY_ROW)
 def test_every_row_arrives_with_absolute_pictures(data, name, file):
     written = read_rows(data / file)
     loaded = load(name)
@@ -38,6 +41,24 @@ def test_every_row_arrives_with_absolute_pictures(data, name, file):
     for row, origin in zip(loaded, written, strict=True):
         assert row["messages"] == origin["messages"]
         assert [image["path"] for image in row["images"]] == [str(data / image) for image in origin["images"]]
+
+
+def test_chats_are_the_path_rows_of_a_task_in_order(data):
+    rows = [row for row in read_rows(data / "sft.jsonl") if row["path"] and not row["source"].endswith("_edge")]
+    chats = load("gelab/sft_chat")
+    assert [m for chat in chats for m in chat["messages"]] == [m for row in rows for m in row["messages"]]
+    shown = [image["path"] for chat in chats for image in chat["images"]]
+    assert shown == [str(data / image) for row in rows for image in row["images"]]
+    assert len(chats) == 11 * 10  # ordered pairs of page_0 and the 5 + 5 pages of subtrees 1 and 2
+    assert all(len(chat["messages"]) == 2 * len(chat["images"]) == 2 * chat["turns"] for chat in chats)
+
+
+def test_a_chat_with_a_hole_is_refused(data, monkeypatch):
+    monkeypatch.setattr(gui_datasets, "verified_path", lambda folder, name, kind: folder / name)
+    lines = (data / "sft.jsonl").read_text().splitlines(keepends=True)
+    (data / "sft.jsonl").write_text("".join(lines[1:]))
+    with pytest.raises(DataError, match=f"{json.loads(lines[0])['task']} has 1 rows, not 2"):
+        load("gelab/sft_chat")
 
 
 def test_the_world_of_an_episode_is_absolute(data):

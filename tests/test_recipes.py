@@ -18,9 +18,12 @@ RECIPES = Path(__file__).resolve().parents[1] / "recipes"
 CALLS_SWIFT = re.compile(r"^\s*swift (\w+)", re.MULTILINE)
 SCRIPTS = sorted(RECIPES.rglob("*.sh"))
 CALLING = [path for path in SCRIPTS if CALLS_SWIFT.search(path.read_text())]
-EXTRA = ["--learning_rate", "0.125", "--report_to", "none"]
+TRAINING = [path for path in CALLING if CALLS_SWIFT.search(path.read_text())[1] in ("sft", "rlhf")]
+RL = [path for path in TRAINING if "swift rlhf" in path.read_text()]
+EXTRA = ["--seed", "125", "--max_model_len", "77"]
 # Set by users; a test must see the recipes' own defaults.
-USERS = ("MODEL", "GELAB_DATA", "OUTPUT", "NPROC_PER_NODE", "RESUME", "MAX_PIXELS", "TEMPLATE")
+USERS = ("MODEL", "GELAB_DATA", "OUTPUT", "NPROC_PER_NODE", "RESUME", "MAX_PIXELS", "TEMPLATE", "ADAPTER", "ENGINE")
+USERS += ("NNODES", "NODE_RANK", "MASTER_ADDR", "GUARD_STEPS", "SERVER_HOST", "SERVER_PORT")
 
 FAKE_SWIFT = """#!{python}
 import json, os, sys
@@ -33,6 +36,8 @@ def name(path: Path) -> str:
 
 
 every_recipe = pytest.mark.parametrize("recipe", CALLING, ids=name)
+every_training = pytest.mark.parametrize("recipe", TRAINING, ids=name)
+every_rl = pytest.mark.parametrize("recipe", RL, ids=name)
 
 
 @pytest.fixture
@@ -80,12 +85,14 @@ def flags(argv: list[str]) -> dict[str, list[str]]:
 def classes():
     """The installed ms-swift's argument classes by sub-command."""
     from swift import RLHFArguments, SftArguments
+    from swift.arguments import RolloutArguments
 
-    return {"sft": SftArguments, "rlhf": RLHFArguments}
+    return {"sft": SftArguments, "rlhf": RLHFArguments, "rollout": RolloutArguments}
 
 
 def test_there_are_recipes():
-    assert {"gelab/sft.sh", "gelab/sft_lora.sh"} <= {name(path) for path in CALLING}
+    assert {"gelab/sft.sh", "gelab/sft_lora.sh", "gelab/mt_rl_server.sh"} <= {name(path) for path in CALLING}
+    assert {name(path) for path in RL} == {"gelab/st_rl.sh", "gelab/mt_rl.sh", "gelab/mt_rl_train.sh"}
 
 
 @every_recipe
@@ -99,7 +106,7 @@ def test_the_last_flag_wins_in_the_host(told, classes, recipe):
 
     argv = told(recipe, *EXTRA)["argv"]
     parsed, unknown = HfArgumentParser([classes[argv[0]]]).parse_known_args(argv[1:])
-    assert (unknown, parsed.learning_rate, parsed.report_to) == ([], 0.125, ["none"])
+    assert (unknown, parsed.seed, parsed.max_model_len) == ([], 125, 77)
 
 
 @every_recipe
@@ -117,8 +124,23 @@ def test_names_are_registered(told, recipe):
     import swift_plugins.register  # noqa: F401  (importing it registers)
 
     given = flags(told(recipe)["argv"])
-    assert set(given["dataset"]) - set(DATASET_MAPPING) == set()
+    assert set(given.get("dataset", [])) - set(DATASET_MAPPING) == set()
     assert set(given["template"]) - set(TEMPLATE_MAPPING) == set()
+
+
+@every_rl
+def test_rl_names_are_registered(told, recipe):
+    from swift.callbacks.mapping import callbacks_map
+    from swift.rewards import orms
+    from swift.rollout.multi_turn import multi_turns
+
+    import swift_plugins.register  # noqa: F401  (importing it registers)
+
+    given = flags(told(recipe)["argv"])
+    assert set(given["reward_funcs"]) - set(orms) == set()
+    assert set(given["callbacks"]) - set(callbacks_map) == set()
+    assert set(given.get("multi_turn_scheduler", [])) - set(multi_turns) == set()
+    assert len(given["reward_weights"]) == len(given["reward_funcs"])
 
 
 @every_recipe
@@ -137,13 +159,13 @@ def contract(told, recipe: Path) -> dict:
     return {"MAX_PIXELS": said["env"]["MAX_PIXELS"]} | {flag: given.get(flag) for flag in CONTRACT}
 
 
-@every_recipe
+@every_training
 def test_contract_values_are_equal(told, recipe):
-    first = next(path for path in CALLING if path.parent == recipe.parent)
+    first = next(path for path in TRAINING if path.parent == recipe.parent)
     assert contract(told, recipe) == contract(told, first)
 
 
-@every_recipe
+@every_training
 def test_contract_values(told, recipe):
     found = contract(told, recipe)
     assert found["system"] is None
@@ -152,19 +174,19 @@ def test_contract_values(told, recipe):
         assert (found["MAX_PIXELS"], found["template"]) == (str(448 * 448), ["gelab_qwen2_5_vl"])
 
 
-@every_recipe
+@every_training
 def test_max_length_holds_a_row(told, recipe):
     # 256 image tokens, a system prompt of about 250, a history of seven steps and the answer stay below 1,000
     (length,) = flags(told(recipe)["argv"]).get("max_length", ["2048"])
     assert int(length) >= 2048
 
 
-@every_recipe
+@every_training
 def test_frozen_parts_are_explicit(told, recipe):
     assert {"freeze_vit", "freeze_aligner", "freeze_llm"} <= set(flags(told(recipe)["argv"]))
 
 
-@every_recipe
+@every_training
 def test_machine_values_come_from_the_environment(told, recipe):
     said = told(
         recipe, MODEL="my/model", OUTPUT="out", GELAB_DATA="rows", MAX_PIXELS="12544", TEMPLATE="gelab_qwen3_vl"
@@ -182,7 +204,7 @@ def checkpoint(tmp_path) -> str:
     return str(folder)
 
 
-@every_recipe
+@every_training
 def test_resume(told, recipe, checkpoint):
     """A full-weight run also needs the checkpoint as its model: the host restores all but the weights from it."""
     given = flags(told(recipe, RESUME=checkpoint, MODEL="base")["argv"])
@@ -191,11 +213,73 @@ def test_resume(told, recipe, checkpoint):
     assert "resume_from_checkpoint" not in flags(told(recipe)["argv"])
 
 
-@every_recipe
+@every_training
 def test_resume_from_nothing_is_one_line(run, recipe):
     done = run(recipe, RESUME="nowhere")
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert done.stderr.startswith("RESUME=nowhere: no trainer_state.json there")
+
+
+@every_rl
+def test_rl_goes_on_from_a_lora_adapter(told, recipe, checkpoint):
+    given = flags(told(recipe, ADAPTER="sft/checkpoint-9", MODEL="base")["argv"])
+    assert (given["model"], given["tuner_type"], given["adapters"]) == (["base"], ["lora"], ["sft/checkpoint-9"])
+    assert given["ref_adapters"] == given["adapters"]  # or KL would be measured against the base model
+    resumed = flags(told(recipe, ADAPTER="sft/checkpoint-9", MODEL="base", RESUME=checkpoint)["argv"])
+    assert resumed == given | {"resume_from_checkpoint": [checkpoint]}
+
+
+@every_rl
+def test_kl_is_measured_against_the_start_after_a_resume_too(told, recipe, checkpoint):
+    assert flags(told(recipe, RESUME=checkpoint, MODEL="base")["argv"])["ref_model"] == ["base"]
+
+
+@every_rl
+def test_groups_fill_the_batch(told, recipe):
+    """On any number of GPUs: the host refuses a batch that is no multiple of the group."""
+    given = {flag: values[0] for flag, values in flags(told(recipe)["argv"]).items() if values}
+    assert int(given["per_device_train_batch_size"]) % int(given["num_generations"]) == 0
+
+
+@pytest.mark.parametrize("recipe", [path for path in RL if "ENGINE" in path.read_text()], ids=name)
+def test_rl_without_vllm(told, recipe):
+    given = flags(told(recipe, ENGINE="transformers")["argv"])
+    assert [flag for flag in given if "vllm" in flag or flag == "sleep_level"] == ["use_vllm"]
+    assert given["use_vllm"] == ["false"]
+
+
+def test_server_and_colocate_mode_differ_in_the_engine_only(told):
+    def rest(recipe: str) -> dict:
+        given = flags(told(RECIPES / "gelab" / recipe)["argv"])
+        engine = ("sleep_level", "offload_model", "offload_optimizer", "output_dir")
+        return {flag: values for flag, values in given.items() if "vllm" not in flag and flag not in engine}
+
+    assert rest("mt_rl_train.sh") == rest("mt_rl.sh")
+
+
+def test_server_and_trainer_agree(told):
+    server, trainer = (flags(told(RECIPES / "gelab" / f"mt_rl_{side}.sh")["argv"]) for side in ("server", "train"))
+    for flag in ("model", "template", "external_plugins", "multi_turn_scheduler", "max_turns", "use_gym_env"):
+        assert server[flag] == trainer[flag]
+    assert server["vllm_max_model_len"] == trainer["max_length"]
+    assert server["port"] == trainer["vllm_server_port"] and trainer["vllm_server_pass_dataset"] == ["true"]
+
+
+@pytest.mark.parametrize("recipe", [path for path in RL if "mt_rl" in path.name], ids=name)
+def test_a_whole_trajectory_fits(told, recipe):
+    """Turns of 256 image tokens, about 60 of question, 20 for each step told before, and an answer; 250 of system."""
+    given = {flag: values[0] for flag, values in flags(told(recipe)["argv"]).items() if values}
+    turns, answer = int(given["max_turns"]), int(given["max_completion_length"])
+    longest = 250 + sum(256 + 60 + 20 * told_before + answer for told_before in range(turns))
+    assert longest <= int(given["max_length"])
+    assert json.loads(given.get("vllm_limit_mm_per_prompt", '{"image": 99}'))["image"] >= turns
+
+
+@every_recipe
+def test_a_second_node_needs_its_rank_and_the_first_ones_address(run, recipe):
+    done = run(recipe, NNODES="2")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert run(recipe, NNODES="2", NODE_RANK="1", MASTER_ADDR="10.0.0.1").returncode == 0
 
 
 @every_recipe

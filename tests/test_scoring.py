@@ -30,6 +30,8 @@ def click(x: int, y: int, icon: str = "umbrella", page: str = "page_3") -> str:
         (click(487, 531, icon="castle"), (1, 1, 0, 1, 0)),  # the right place, another name
         (click(487, 531).replace("\t", " "), (1, 1, 1, 0, 1)),  # right, but not the declared format
         (click(1500, 531), (1, 0, 1, 1, 0)),  # out of range is never clamped into a box
+        (click(487, 531, page="page_3 <|vision_start|>"), (1, 1, 1, 0, 1)),  # right, but tokens in the prose
+        (click(487, 531, page="<image>"), (1, 1, 1, 0, 1)),
         (COMPLETE_ANSWER, (0, 0, 0, 1, 0)),
         ("umbrella (487,531)", (0, 0, 0, 0, 0)),
         ("", (0, 0, 0, 0, 0)),

@@ -173,11 +173,14 @@ def test_the_hosts_template_is_still_broken_on_another_vocabulary(stock, process
     assert features(encoded, processors[family]) == (224 // UNIT[family]) ** 2
 
 
+ANSWER = {"role": "assistant", "content": "Action: complete"}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         (lambda row: row["images"].append(row["images"][0]), "1 <image> tags for 2 images"),
-        (lambda row: row["images"].clear(), "1 <image> tags for 0 images"),
+        (lambda row: (row["images"].clear(), row["messages"].append(ANSWER)), "1 <image> tags for 0 images"),
         (lambda row: row["messages"].insert(0, {"role": "system", "content": "See <image>."}), "system prompt"),
         (lambda row: row["messages"].append({"role": "assistant", "content": "<|image_pad|>"}), "image tokens"),
     ],
@@ -191,3 +194,38 @@ def test_a_row_the_model_would_not_see_as_meant_is_refused(ours, tmp_path, chang
     with pytest.raises(TemplateError, match=message) as error:
         ours.encode(row)
     assert "\n" not in str(error.value)
+
+
+def answered_in_ids(processor, tmp_path, answer: str) -> tuple[dict, list[int]]:
+    """A row whose answer is given as sampled token ids, as GRPO gives it; and those ids."""
+    ids = processor.tokenizer.encode(answer, add_special_tokens=False)
+    row = question(page(tmp_path, 224, 224))
+    row["messages"].append({"role": "assistant", "content": ids})
+    return row, ids
+
+
+@pytest.mark.parametrize("token", ["<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>"])
+def test_sampled_vision_tokens_are_blanked_and_not_trained(ours, processors, family, tmp_path, token):
+    row, ids = answered_in_ids(processors[family], tmp_path, f"Explain:{token}click<|im_end|>")
+    plain, _ = answered_in_ids(processors[family], tmp_path, "Explain:?click<|im_end|>")
+    encoded, expected = ours.encode(row), ours.encode(plain)
+    assert encoded["input_ids"] == expected["input_ids"]
+    vision = ids.index(ours.tokenizer.convert_tokens_to_ids(token))
+    trained = [label for label in encoded["labels"] if label != -100]
+    assert trained == ids[:vision] + ids[vision + 1 :]
+
+
+def test_a_mask_of_the_rollout_is_kept(ours, processors, family, tmp_path):
+    row, ids = answered_in_ids(processors[family], tmp_path, "a<|image_pad|>b<|im_end|>")
+    row["messages"][-1]["content"] = {"token_ids": ids, "loss_scale": [0] + [1] * (len(ids) - 1)}
+    assert [label for label in ours.encode(row)["labels"] if label != -100] == ids[2:]
+
+
+def test_a_question_without_answer_and_picture_is_only_for_the_log_of_training(ours, family, processors):
+    from swift_plugins.gui_template import TemplateError
+
+    chat = {"messages": [{"role": "user", "content": "<image>Where?"}]}
+    assert "<image>Where?" in ours.tokenizer.decode(ours.encode(chat)["input_ids"])
+    asking = template_of(processors[family], f"gelab_{family}", mode="transformers")
+    with pytest.raises(TemplateError, match="1 <image> tags for 0 images"):
+        asking.encode(chat)

@@ -68,7 +68,7 @@ _POINT = r"(?:<\|box_start\|>)?\(\s*(-?[0-9]{1,6})\s*,\s*(-?[0-9]{1,6})\s*\)(?:<
 _CLICK = re.compile(rf"click\(\s*start_box\s*=\s*(['\"]?){_POINT}\1\s*\)", re.IGNORECASE)
 _COMPLETE = re.compile(r"complete\.?", re.IGNORECASE)
 _STRICT_ACTION = r"(?:click\(start_box='(?:<\|box_start\|>)?\([0-9]{1,4}, ?[0-9]{1,4}\)(?:<\|box_end\|>)?'\)|complete)"
-_STRICT = re.compile(rf"[Ee]xplain:[^\t]+\tAction: {_STRICT_ACTION}")
+_STRICT = re.compile(rf"[Ee]xplain:(?:(?!<\||<image>)[^\t])+\tAction: {_STRICT_ACTION}")  # no token in the prose
 
 
 def parse(text: str) -> Answer:

@@ -5,11 +5,14 @@ reads in text and records every turn, for evaluation and rollouts; ``GELabEnv`` 
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import gymnasium
 import numpy as np
 
+from ..dataset import DataError
 from ..episode import Request
 from . import prompts
 from .actions import Click, Complete, ParseFailure, parse
@@ -29,17 +32,32 @@ class Navigation:
     ``page`` is where the agent is. ``events`` has one (outcome, element name or None, page) per answer; outcome is
     HIT, MISS, COMPLETE or UNREADABLE. ``arrived`` says that the goal page was opened within ``max_steps`` answers. An
     episode ends on arrival, on ``complete`` elsewhere, or after ``max_steps``; with ``ask_complete`` it asks once more
-    at the goal, and ``declared`` says that this answer was ``complete``.
+    at the goal, and ``declared`` says that this answer was ``complete``. With ``click_only`` there is no ``complete``:
+    it is read as no action, and the episode ends on arrival (the paper's cure for agents that say it everywhere).
     """
 
-    __slots__ = ("_hits", "goal", "page", "max_steps", "ask_complete", "events", "steps", "arrived", "declared", "done")
+    __slots__ = ("_hits", "goal", "page", "max_steps", "ask_complete", "click_only")
+    __slots__ += ("events", "steps", "arrived", "declared", "done")
 
-    def __init__(self, graph: PageGraph, task: Task, max_steps: int = MAX_STEPS, ask_complete: bool = True):
+    def __init__(
+        self,
+        graph: PageGraph,
+        task: Task,
+        max_steps: int = MAX_STEPS,
+        ask_complete: bool = True,
+        click_only: bool = False,
+    ):
         self._hits = graph.click_table
-        self.goal, self.page, self.max_steps, self.ask_complete = task.goal, task.start, max_steps, ask_complete
+        self.goal, self.page, self.max_steps = task.goal, task.start, max_steps
+        self.ask_complete, self.click_only = ask_complete and not click_only, click_only
         self.events: list[tuple[str, str | None, str]] = []
         self.steps = 0
         self.arrived = self.declared = self.done = False
+
+    @property
+    def won(self) -> bool:
+        """The goal is reached and, where ``complete`` is asked for there, declared."""
+        return self.declared if self.ask_complete else self.arrived
 
     def act(self, action: Click | Complete | ParseFailure) -> str:
         """Take one action; returns its outcome. Raises RuntimeError after the end."""
@@ -74,7 +92,7 @@ class Navigation:
                 if x1 <= x <= x2 and y1 <= y <= y2:
                     return HIT, element, target
             return MISS, None, None
-        return (COMPLETE if type(action) is Complete else UNREADABLE), None, None
+        return (COMPLETE if type(action) is Complete and not self.click_only else UNREADABLE), None, None
 
     def history(self) -> list[str]:
         """What happened so far, as the prompt tells it."""
@@ -90,9 +108,17 @@ def _entry(outcome: str, name: str | None, page: str) -> str:
 class NavigationEpisode:
     """An episode in text: ``request()`` asks, ``answer(text)`` reads and acts; ``turns`` keeps every exchange."""
 
-    def __init__(self, world: World, task: Task, key: str, max_steps: int = MAX_STEPS, ask_complete: bool = True):
+    def __init__(
+        self,
+        world: World,
+        task: Task,
+        key: str,
+        max_steps: int = MAX_STEPS,
+        ask_complete: bool = True,
+        click_only: bool = False,
+    ):
         self.world, self.task, self.key = world, task, key
-        self.state = Navigation(world.graph, task, max_steps, ask_complete)
+        self.state = Navigation(world.graph, task, max_steps, ask_complete, click_only)
         self.turns: list[dict] = []
 
     @property
@@ -119,8 +145,41 @@ class NavigationEpisode:
             turn["failure"] = answer.action.reason
         self.turns.append(turn)
 
+    def record(self) -> dict:
+        """What happened, in numbers: the page of each turn, clicks left before the first and after each, failures."""
+        pages = [turn["page"] for turn in self.turns]
+        left = self.world.graph.distances_to(self.task.goal)
+        return {
+            "pages": pages,
+            "distances": [left[page] for page in [*pages, self.state.page]],
+            "misses": sum(turn["outcome"] == MISS for turn in self.turns),
+            "parse_failures": sum("failure" in turn for turn in self.turns),
+        }
+
     def _gold(self) -> str:
         return gold_answer(self.world.graph, self.state.page, self.task.goal)
+
+
+def episode_of(config: dict, max_steps: int, click_only: bool) -> NavigationEpisode:
+    """The episode of a multi-turn row's ``env_config``. Raises DataError where the row or its world is broken."""
+    if not {"world", "start", "goal"} <= set(config):
+        raise DataError(f"env_config has {', '.join(sorted(config))}: no world, start or goal; write the rows again")
+    world = _checked_world(config["world"])
+    unknown = {config["start"], config["goal"]} - set(world.graph.pages)
+    if unknown:
+        raise DataError(f"env_config: no page {unknown.pop()!r} in {config['world']}; write the rows again")
+    task = Task(config["start"], config["goal"], world.graph.distances_to(config["goal"])[config["start"]])
+    if not task.length:
+        raise DataError(f"env_config: {task.name} is no way to go; write the rows again")
+    return NavigationEpisode(world, task, task.name, max_steps, click_only=click_only)
+
+
+@lru_cache
+def _checked_world(folder: str) -> World:
+    """A world with all its pictures, read and checked once in a process."""
+    world = World(Path(folder))
+    world.check_pictures()
+    return world
 
 
 class GELabEnv(gymnasium.Env):

@@ -4,11 +4,12 @@ The parts are those of the paper's single-turn reward (A.4), each 0 or 1. ``step
 and icon right and the click inside the box of the right element.
 """
 
+import math
 from dataclasses import dataclass
 
 from ..answer import after_think
 from ..dataset import DataError
-from ..geometry import THOUSAND, Box, Size, clickable
+from ..geometry import THOUSAND, Box, Size, clickable, in_range, to_canvas
 from .actions import Answer, Click, Complete, parse
 from .layout import CANVAS
 
@@ -36,7 +37,7 @@ class Parts:
 def gold_of(row: dict) -> Gold:
     """The gold of a navigation or grounding row, ours or the authors'. Raises DataError naming a broken row."""
     text = row["solution"] if "solution" in row else row["messages"][-1]["content"]
-    answer = parse(text)
+    answer = parse(text if isinstance(text, str) else "")
     if isinstance(answer.action, Complete):
         return Gold(answer, None, CANVAS)
     box, canvas = _box(row)
@@ -65,6 +66,22 @@ def score(answer: Answer, gold: Gold) -> Parts:
         intent = same_type and answer.icon == gold.answer.icon
         right = coord and intent
     return Parts(int(same_type), int(coord), int(intent), int(answer.well_formed), int(right))
+
+
+def closeness(answer: Answer, gold: Gold) -> float:
+    """``coord`` made smooth, for ablations: exp(-distance / side), 0..1, and 1 exactly where ``coord`` is 1.
+
+    The distance is from the click to the nearest point of the box, in canvas pixels; ``side`` is the mean of the box's
+    width and height. Another action, or numbers outside 0..1000, are worth 0.
+    """
+    if score(answer, gold).coord or not isinstance(answer.action, Click) or gold.box is None:
+        return float(score(answer, gold).coord)
+    if not in_range(answer.action.x, answer.action.y):
+        return 0.0
+    x, y = to_canvas(answer.action.x, answer.action.y, gold.canvas)
+    x1, y1, x2, y2 = gold.box
+    distance = math.hypot(max(x1 - x, 0, x - x2), max(y1 - y, 0, y - y2))
+    return math.exp(-distance / ((x2 - x1 + y2 - y1) / 2))
 
 
 def score_caption(text: str, name: str) -> int:
