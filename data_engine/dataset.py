@@ -141,10 +141,13 @@ def is_made(out: Path, kind: str, arguments: dict) -> bool:
     return True
 
 
-def verified_path(folder: Path, name: str, kind: str = "gelab-rows") -> Path:
-    """Absolute path of a file of a rows folder, its hash checked against the manifest. Raises DataError."""
+def verified_path(folder: Path, name: str, kind: str = "gelab-rows", manifest: dict | None = None) -> Path:
+    """Absolute path of a file of a rows folder, its hash checked against the manifest. Raises DataError.
+
+    A caller with many files reads the manifest once and passes it.
+    """
     folder = Path(folder).resolve()
-    expected = read_manifest(folder, kind)["files"].get(name)
+    expected = (manifest or read_manifest(folder, kind))["files"].get(name)
     path = folder / name
     if expected is None or not path.is_file():
         raise DataError(f"{path}: not part of this folder; write the rows again")

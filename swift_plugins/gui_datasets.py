@@ -1,50 +1,77 @@
 """Datasets by name: ``--dataset gelab/sft`` reads GELAB_DATA/sft.jsonl, checked against the manifest beside it.
 
-``gelab/sft_chat`` has its path rows joined, each task one chat: what multi-turn RL goes on from. A model that saw only
-single questions may lose the format on its second turn.
+    gelab/...    GELAB_DATA    python -m data_engine.gelab.write WORLD OUT
+    login/rows   LOGIN_DATA    python -m data_engine.login.write OUT
+    sight/rows   SIGHT_DATA    python -m data_engine.sight.write OUT
 
-GELAB_DATA is the folder that ``python -m data_engine.gelab.write WORLD OUT`` wrote. A name is registered without a
-path: ms-swift lets a registered path capture every other file of that name, and ours would capture any ``sft.jsonl``.
+Each variable names the folder OUT that its command wrote. ``gelab/sft_chat`` has the path rows of ``gelab/sft`` joined,
+each task one chat: what multi-turn RL goes on from. A model that saw only single questions may lose the format on its
+second turn.
+
+A name is registered without a path: ms-swift lets a registered path capture every other file of that name, and ours
+would capture any ``sft.jsonl``.
 """
 
 import dataclasses
 import os
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from datasets import Dataset
 from swift.dataset import DatasetLoader, DatasetMeta, RowPreprocessor, register_dataset
 
 from data_engine.dataset import DataError, read_manifest, verified_path
-from data_engine.gelab import prompts
-from data_engine.gelab.write import KIND
+from data_engine.gelab import prompts as gelab_prompts
+from data_engine.gelab.write import KIND as GELAB
+from data_engine.login import prompts as login_prompts
+from data_engine.login.write import KIND as LOGIN
+from data_engine.sight import questions as sight_questions
+from data_engine.sight.write import KIND as SIGHT
 
-FILES = {
-    "gelab/sft": "sft.jsonl",
-    "gelab/sft_chat": "sft.jsonl",
-    "gelab/st_rl": "st_rl.jsonl",
-    "gelab/mt_rl": "mt_rl.jsonl",
-    "gelab/eval_id": "eval_id.jsonl",
-    "gelab/eval_ood": "eval_ood.jsonl",
+
+@dataclass(frozen=True)
+class Source:
+    """The variable that names the folder, the folder's kind, the file in it, and the hash of its prompt builder."""
+
+    variable: str
+    kind: str
+    file: str
+    prompt_sha256: Callable[[], str]
+
+
+SOURCES = {
+    name: Source("GELAB_DATA", GELAB, file, gelab_prompts.sha256)
+    for name, file in {
+        "gelab/sft": "sft.jsonl",
+        "gelab/sft_chat": "sft.jsonl",
+        "gelab/st_rl": "st_rl.jsonl",
+        "gelab/mt_rl": "mt_rl.jsonl",
+        "gelab/eval_id": "eval_id.jsonl",
+        "gelab/eval_ood": "eval_ood.jsonl",
+    }.items()
+} | {
+    "login/rows": Source("LOGIN_DATA", LOGIN, "rows.jsonl", login_prompts.sha256),
+    "sight/rows": Source("SIGHT_DATA", SIGHT, "rows.jsonl", sight_questions.sha256),
 }
 
 
-def data_folder(name: str) -> Path:
-    """The folder GELAB_DATA names."""
-    folder = os.environ.get("GELAB_DATA")
+def data_folder(name: str, source: Source) -> Path:
+    """The folder that the source's variable names."""
+    folder = os.environ.get(source.variable)
     if not folder:
-        raise DataError(
-            f"dataset {name}: GELAB_DATA is not set: export GELAB_DATA=FOLDER (data_engine.gelab.write's OUT)"
-        )
+        command = f"data_engine.{name.split('/')[0]}.write's OUT"
+        raise DataError(f"dataset {name}: {source.variable} is not set: export {source.variable}=FOLDER ({command})")
     return Path(folder).resolve()
 
 
-def checked_manifest(folder: Path) -> dict:
+def checked_manifest(folder: Path, source: Source) -> dict:
     """The folder's manifest. Pictures fit one MAX_PIXELS and rows one prompt builder: ours must be the same."""
-    manifest = read_manifest(folder, KIND)
+    manifest = read_manifest(folder, source.kind)
     wanted, found = str(manifest["max_pixels"]), os.environ.get("MAX_PIXELS", "unset")
     if found != wanted:
         raise DataError(f"{folder}: rows are for MAX_PIXELS={wanted}, here it is {found}: export MAX_PIXELS={wanted}")
-    if manifest["prompt_sha256"] != prompts.sha256():
+    if manifest["prompt_sha256"] != source.prompt_sha256():
         raise DataError(f"{folder}: rows were written by another prompt builder: write them again")
     return manifest
 
@@ -86,6 +113,10 @@ class Chats(AbsolutePaths):
         return super().__call__(Dataset.from_list(list(chats.values())), **kwargs)
 
 
+def pictures(manifest: dict) -> list[str]:
+    return [file for file in manifest["files"] if file.endswith(".png")]
+
+
 class CheckedLoader(DatasetLoader):
     """Finds the file when the dataset is asked for, verifies it and its pictures, and never drops a row."""
 
@@ -94,18 +125,19 @@ class CheckedLoader(DatasetLoader):
 
     def load(self, dataset_syntax=None, dataset_meta=None, *, use_hf=None):
         name = dataset_meta.dataset_name
-        folder = data_folder(name)
-        names = [file for file in checked_manifest(folder)["files"] if file.endswith(".png")]
+        source = SOURCES[name]
+        folder = data_folder(name, source)
+        manifest = checked_manifest(folder, source)
         # all of them now: the host caches what a preprocessor made, and then would not ask it again
-        pictures = {file: str(verified_path(folder, file, KIND)) for file in names}
-        dataset_syntax.dataset = str(verified_path(folder, FILES[name], KIND))
+        paths = {f: str(verified_path(folder, f, source.kind, manifest)) for f in {source.file, *pictures(manifest)}}
+        dataset_syntax.dataset = paths[source.file]
         dataset_syntax.dataset_type = "path"
         rows_to_rows = Chats if name.endswith("_chat") else AbsolutePaths
-        meta = dataclasses.replace(dataset_meta, preprocess_func=rows_to_rows(folder, pictures))
+        meta = dataclasses.replace(dataset_meta, preprocess_func=rows_to_rows(folder, paths))
         rows = super().load(dataset_syntax, meta, use_hf=use_hf)
         dataset_syntax.dataset = name  # the host writes it into a column of that name
         return rows
 
 
-for _name in FILES:
+for _name in SOURCES:
     register_dataset(DatasetMeta(dataset_name=_name, loader=CheckedLoader), exist_ok=True)

@@ -10,6 +10,10 @@ import pytest
 from swift.dataset import load_dataset
 
 from data_engine.dataset import DataError, read_rows
+from data_engine.geometry import Size
+from data_engine.login import tasks
+from data_engine.login import write as login_write
+from data_engine.sight import write as sight_write
 from swift_plugins import gui_datasets
 
 
@@ -30,7 +34,11 @@ def load(name: str, **options):
     return load_dataset([name], remove_unused_columns=False, **options)[0]
 
 
-ROW_BY_ROW = [(name, file) for name, file in gui_datasets.FILES.items() if name != "gelab/sft_chat"]
+ROW_BY_ROW = [
+    (name, source.file)
+    for name, source in gui_datasets.SOURCES.items()
+    if name.startswith("gelab/") and name != "gelab/sft_chat"
+]
 
 
 @pytest.mark.parametrize("name, file", ROW_BY_ROW)
@@ -41,6 +49,26 @@ def test_every_row_arrives_with_absolute_pictures(data, name, file):
     for row, origin in zip(loaded, written, strict=True):
         assert row["messages"] == origin["messages"]
         assert [image["path"] for image in row["images"]] == [str(data / image) for image in origin["images"]]
+
+
+@pytest.mark.parametrize("name", ["login/rows", "sight/rows"])
+def test_rows_of_forms_and_screens_arrive_too(tmp_path, monkeypatch, name):
+    folder = tmp_path / "rows"
+    if name == "login/rows":
+        options = tasks.Options("login", "som", "hard", episodes=2, seed=1, split="train", page_size=Size(256, 192))
+        manifest = login_write.write(folder, options)
+    else:
+        manifest = sight_write.write(folder, "crops", 6, seed=1)
+    monkeypatch.setenv(gui_datasets.SOURCES[name].variable, str(folder))
+    monkeypatch.setenv("MAX_PIXELS", str(manifest["max_pixels"]))
+    monkeypatch.setenv("MODELSCOPE_CACHE", str(tmp_path / "cache"))
+    written = read_rows(folder / "rows.jsonl")
+    loaded = load(name)
+    assert [row["messages"] for row in loaded] == [row["messages"] for row in written]
+    assert [row["images"][0]["path"] for row in loaded] == [str(folder / row["images"][0]) for row in written]
+    monkeypatch.setenv("MAX_PIXELS", "12544")
+    with pytest.raises(DataError, match="here it is 12544"):
+        load(name)
 
 
 def test_chats_are_the_path_rows_of_a_task_in_order(data):
@@ -54,7 +82,7 @@ def test_chats_are_the_path_rows_of_a_task_in_order(data):
 
 
 def test_a_chat_with_a_hole_is_refused(data, monkeypatch):
-    monkeypatch.setattr(gui_datasets, "verified_path", lambda folder, name, kind: folder / name)
+    monkeypatch.setattr(gui_datasets, "verified_path", lambda folder, name, *_: folder / name)
     lines = (data / "sft.jsonl").read_text().splitlines(keepends=True)
     (data / "sft.jsonl").write_text("".join(lines[1:]))
     with pytest.raises(DataError, match=f"{json.loads(lines[0])['task']} has 1 rows, not 2"):
@@ -88,8 +116,9 @@ def test_another_max_pixels(data, monkeypatch, value):
         load("gelab/sft")
 
 
-def test_another_prompt_builder(data, monkeypatch):
-    monkeypatch.setattr(gui_datasets.prompts, "sha256", lambda: "other")
+def test_another_prompt_builder(data):
+    manifest = json.loads((data / "manifest.json").read_text())
+    (data / "manifest.json").write_text(json.dumps(manifest | {"prompt_sha256": "other"}))
     with pytest.raises(DataError, match="another prompt builder"):
         load("gelab/sft")
 
@@ -117,6 +146,6 @@ def test_a_missing_picture(data):
 
 def test_import_asks_for_nothing():
     code = "import swift_plugins.register, swift_plugins.register; from swift.dataset import DATASET_MAPPING as m;"
-    code += "print(sorted(n for n in m if str(n).startswith('gelab/')))"
+    code += "print(sorted(n for n in m if str(n).startswith(('gelab/', 'login/', 'sight/'))))"
     done = subprocess.run([sys.executable, "-c", code], env={"PATH": "", "HOME": "/"}, capture_output=True, text=True)
-    assert done.stdout.splitlines()[-1] == str(sorted(gui_datasets.FILES)), done.stderr
+    assert done.stdout.splitlines()[-1] == str(sorted(gui_datasets.SOURCES)), done.stderr

@@ -24,7 +24,7 @@ class Stage:
 # A model without sight stands still on the later stages and takes minutes on the first: the grid has 32 places, so the
 # digits of the answer are few, and what must be learned is to look.
 STAGES = {
-    "one": Stage({screens.one: 1.0}, naming=0.6),
+    "one": Stage({screens.one: 1.0}, naming=0.4),
     "crops": Stage({screens.crop_icon: 0.5, screens.crop_text: 0.5}, naming=1.0),
     "pair": Stage({screens.pair: 0.9, screens.one: 0.1}, naming=0.5),
     "shapes": Stage({screens.shapes: 0.8, screens.pair: 0.2}, naming=0.5),

@@ -5,6 +5,7 @@ written there are two more of the same kind. On forms they are the login benchma
 the box.
 """
 
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +28,12 @@ def pointing_at_text(said: str) -> str:
 def reading(x: int, y: int) -> str:
     """Ask what is written at (x, y), 0..1000."""
     return f"{prompts.IMAGE}What is written at point <|box_start|>({x},{y})<|box_end|> in the image?"
+
+
+def sha256() -> str:
+    """Hash of everything that rows of screens can say, beside names and coordinates."""
+    said = [prompts.sha256(), form_prompts.sha256(), pointing_at_text("TEXT"), reading(1, 2)]
+    return hashlib.sha256("\n".join(said).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 
 from ..dataset import DataError, is_made, new_folder, read_manifest, write_manifest, write_rows
-from ..gelab import prompts
 from ..gelab.render import png
 from ..geometry import Size
+from . import questions
 from .curriculum import STAGES, rows
 
 KIND = "sight-rows"
@@ -32,7 +32,7 @@ def write(out: Path, stage: str, count: int, seed: int, page_size: Size = PAGE_S
             (folder / "screens").mkdir()
             write_rows(folder / "rows.jsonl", _rows(folder, stage, count, seed, page_size))
             max_pixels = page_size.width * page_size.height
-            write_manifest(folder, KIND, arguments, prompt_sha256=prompts.sha256(), max_pixels=max_pixels)
+            write_manifest(folder, KIND, arguments, prompt_sha256=questions.sha256(), max_pixels=max_pixels)
     return read_manifest(out, KIND)
 
 

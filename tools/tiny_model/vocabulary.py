@@ -42,6 +42,7 @@ MAX_LENGTH = 8192  # tokens; some hundred screenshots of 224 x 224
 # padding.
 NEVER_SAID = "<|endoftext|> <|vision_start|> <|vision_end|> <|vision_pad|> <|image_pad|> <|video_pad|>".split()
 
+ROLES = ("system", "user", "assistant")  # of the chat template
 FILLED = "\0"  # stands for what differs between prompts
 
 CHAT_TEMPLATE = """{%- set default_system = DEFAULT_SYSTEM -%}
@@ -98,7 +99,7 @@ def phrases() -> list[str]:
 def _parts() -> Iterator[str]:
     cuts = [*SPECIAL, *PLAIN_OF_FAMILY["qwen3_vl"], prompts.IMAGE, FILLED, "\n"]
     cut = "|".join(map(re.escape, cuts))
-    for text in (*_of_gelab(), *_of_sight(), *_of_login()):
+    for text in (*ROLES, *_of_gelab(), *_of_sight(), *_of_login()):
         yield from re.split(cut, text)
 
 
