@@ -157,7 +157,10 @@ def test_made_again_it_is_kept_or_refused(models, cli):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--family", "qwen2_5_vl", "--size", "2m", "--vocab", "200"], "256 bytes, phrases and special tokens need"),
+        (
+            ["--family", "qwen2_5_vl", "--size", "2m", "--vocab", "200"],
+            "256 bytes, phrases, names and special tokens need",
+        ),
         (["--family", "qwen2_5_vl", "--size", "2m", "--vocab", "90000"], "at most; ask for less"),
         (["--family", "gpt", "--size", "2m"], "invalid choice: 'gpt'"),
         (["--family", "qwen3_vl", "--size", "7b"], "invalid choice: '7b'"),

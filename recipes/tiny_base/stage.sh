@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# One stage of pretraining the small base model: all weights, on the CPU.   Hardware: two CPU cores, 3 GB; no GPU, no hub.
+# One stage of pretraining the small base model: all weights.   Hardware: CPU, two cores, 3 GB; no GPU, no hub.
 #
 # Needs:     python -m data_engine.sight.write "$SIGHT_DATA" --stage one --rows 12000
 # Run:       MODEL=CKPT SIGHT_DATA=DIR OUTPUT=DIR bash recipes/tiny_base/stage.sh --learning_rate 5e-4
