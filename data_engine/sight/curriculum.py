@@ -25,10 +25,11 @@ class Stage:
 # digits of the answer are few, and what must be learned is to look.
 STAGES = {
     "one": Stage({screens.one: 1.0}, naming=0.4),
-    "crops": Stage({screens.crop_icon: 0.5, screens.crop_text: 0.5}, naming=1.0),
     "pair": Stage({screens.pair: 0.9, screens.one: 0.1}, naming=0.5),
     "shapes": Stage({screens.shapes: 0.8, screens.pair: 0.2}, naming=0.5),
     "icons": Stage({screens.icons: 0.7, screens.shapes: 0.3}, naming=0.5),
+    "signs": Stage({screens.crop_sign: 0.8, screens.icons: 0.2}, naming=0.8),
+    "words": Stage({screens.crop_text: 0.6, screens.crop_sign: 0.2, screens.icons: 0.2}, naming=0.8),
     "text": Stage({screens.text: 0.5, screens.icons: 0.3, screens.free: 0.2}, naming=0.5),
     "all": Stage(
         {screens.text: 0.25, screens.icons: 0.25, screens.free: 0.2, screens.marks: 0.15, screens.form: 0.15},

@@ -102,27 +102,20 @@ def text(generator: np.random.Generator, page_size: Size) -> Screen:
     return Screen(screen.picture, CANVAS, screen.things + tuple(filter(None, written)), screen.page)
 
 
-def crop_icon(generator: np.random.Generator, page_size: Size) -> Screen:
-    """A cutting around one icon, or (a quarter) one shape, on the grid; cut where the model's patches meet."""
-    names = SHAPES if generator.random() < 0.25 else _icon_names()
-    screen = _page(generator, page_size, names, _on_grid(generator, 1, (ICON, ICON), (ICON, ICON)), bare=True)
-    (thing,) = screen.things
-    box = thing.box.scaled(CANVAS, page_size)
-    x, y = (_cut(generator, box[i], box[i + 2], CROP[i], page_size[i]) for i in (0, 1))
-    picture = screen.picture.crop((x, y, x + CROP.width, y + CROP.height))
-    return Screen(picture, CROP, (Thing(thing.name, Box(box.x1 - x, box.y1 - y, box.x2 - x, box.y2 - y)),), screen.page)
-
-
-def _cut(generator, low: int, high: int, side: int, most: int) -> int:
-    """Where a cutting of ``side`` pixels begins that holds low..high: a multiple of 32 pixels."""
-    first, last = -(-max(0, high - side) // 32), min(low, most - side) // 32
-    return 32 * int(generator.integers(first, last + 1))
+def crop_sign(generator: np.random.Generator, page_size: Size) -> Screen:
+    """A cutting with one or two letters or digits."""
+    return _crop_of(words.sign(generator), generator)
 
 
 def crop_text(generator: np.random.Generator, page_size: Size) -> Screen:
-    """A cutting with one word, string or number; its place and its size vary little."""
+    """A cutting with one word, string or number."""
+    return _crop_of(_said(generator), generator)
+
+
+def _crop_of(said: str, generator: np.random.Generator) -> Screen:
+    """A cutting with a text whose place and size vary little."""
     picture = Image.new("RGB", CROP, "white")
-    said, font, ink, size = _drawn_text(generator, (PLAIN_TYPE, PLAIN_TYPE + 1))
+    font, ink, size = _look(said, generator, (PLAIN_TYPE, PLAIN_TYPE + 1))
     x, y = (
         8 * int(generator.integers(max(0, most) // 8 + 1)) for most in (CROP.width - size.x2, CROP.height - size.y2)
     )
@@ -216,7 +209,8 @@ def _place(generator, wide: int, high: int, taken: list[Box]) -> Box | None:
 
 def _write(generator, picture: Image.Image, taken: list[Box]) -> Thing | None:
     """Write a word where nothing stands; adds its box to ``taken``. None where there is no room."""
-    said, font, ink, size = _drawn_text(generator)
+    said = _said(generator)
+    font, ink, size = _look(said, generator, TYPE)
     size = size.scaled(Size(*picture.size), CANVAS)
     if (box := _place(generator, size.x2, size.y2, taken)) is None:
         return None
@@ -225,11 +219,14 @@ def _write(generator, picture: Image.Image, taken: list[Box]) -> Thing | None:
     return Thing(said, box, written=True)
 
 
-def _drawn_text(generator, points: tuple[int, int] = TYPE) -> tuple[str, ImageFont.FreeTypeFont, str, Box]:
-    """What to write, how, and its box in pixels of the picture, at (0, 0); equal type has equal base lines."""
-    said = generator.choice([words.word, words.letters, words.number], p=[0.5, 0.3, 0.2])(generator)
+def _said(generator) -> str:
+    return generator.choice([words.word, words.letters, words.number], p=[0.5, 0.3, 0.2])(generator)
+
+
+def _look(said: str, generator, points: tuple[int, int]) -> tuple[ImageFont.FreeTypeFont, str, Box]:
+    """Font and ink of a text, and its box in pixels of the picture, at (0, 0); equal type has equal base lines."""
     font = _font(int(generator.integers(*points)))
-    return said, font, INKS[generator.integers(len(INKS))], Box(0, 0, round(font.getlength(said)) + 4, font.size + 2)
+    return font, INKS[generator.integers(len(INKS))], Box(0, 0, round(font.getlength(said)) + 4, font.size + 2)
 
 
 def _draw_text(picture: Image.Image, corner: tuple[int, int], said: str, font, ink: str) -> None:

@@ -38,9 +38,14 @@ def word(generator: np.random.Generator) -> str:
     return words()[generator.integers(len(words()))]
 
 
-def letters(generator: np.random.Generator) -> str:
-    """A string of 3 to 8 random letters, which nobody can guess."""
-    return "".join(generator.choice(list(string.ascii_lowercase), generator.integers(min(LENGTHS), max(LENGTHS) + 1)))
+def letters(generator: np.random.Generator, lengths: range = LENGTHS) -> str:
+    """A string of random letters, 3 to 8 of them if nothing else is said, which nobody can guess."""
+    return "".join(generator.choice(list(string.ascii_lowercase), generator.integers(lengths.start, lengths.stop)))
+
+
+def sign(generator: np.random.Generator) -> str:
+    """One or two letters, or one or two digits."""
+    return letters(generator, range(1, 3)) if generator.random() < 0.7 else str(generator.integers(100))
 
 
 def number(generator: np.random.Generator) -> str:

@@ -1,4 +1,4 @@
-"""Write screens and questions: ``python -m data_engine.sight.write OUT --stage one|shapes|icons|free|text --rows N``
+"""Write screens and questions: ``python -m data_engine.sight.write OUT --stage one|pair|shapes|... --rows N``
 
 rows.jsonl     a conversation about one screen in each row, in plain swift format; image paths are relative to it
 screens/       the pictures
