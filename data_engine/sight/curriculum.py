@@ -28,6 +28,7 @@ STAGES = {
     "pair": Stage({screens.pair: 0.9, screens.one: 0.1}, naming=0.5),
     "shapes": Stage({screens.shapes: 0.8, screens.pair: 0.2}, naming=0.5),
     "icons": Stage({screens.icons: 0.7, screens.shapes: 0.3}, naming=0.5),
+    "tiles": Stage({screens.tile: 1.0}, naming=1.0),
     "signs": Stage({screens.crop_sign: 0.8, screens.icons: 0.2}, naming=0.8),
     "words": Stage({screens.crop_text: 0.6, screens.crop_sign: 0.2, screens.icons: 0.2}, naming=0.8),
     "text": Stage({screens.text: 0.5, screens.icons: 0.3, screens.free: 0.2}, naming=0.5),

@@ -24,6 +24,7 @@ PAGES = 300  # titles are page_0 .. page_299
 SHAPE_SIDES = (180, 290), (180, 400)  # canvas pixels, width and height of a shape on the grid
 FREE_SIDES = (150, 420), (180, 620)  # the same for anything anywhere; about square on a square page
 CROP = Size(128, 64)  # pixels of a cutting: eight tokens, where a page of 224 x 224 has 49
+TILE = Size(64, 32)
 PLAIN_TYPE = 16  # points of text in cuttings
 TYPE = (11, 21)  # points, in pixels of the picture
 INKS = ("black", "#202060", "#7a1010", "#104a20", "#505050")
@@ -100,6 +101,23 @@ def text(generator: np.random.Generator, page_size: Size) -> Screen:
     taken = [thing.box for thing in screen.things] + [TITLE_BOX]
     written = [_write(generator, screen.picture, taken) for _ in range(generator.integers(1, 6))]
     return Screen(screen.picture, CANVAS, screen.things + tuple(filter(None, written)), screen.page)
+
+
+def tile(generator: np.random.Generator, page_size: Size) -> Screen:
+    """A cutting of two tokens with one icon, or (a quarter) one shape, on the grid; cut where patches meet."""
+    names = SHAPES if generator.random() < 0.25 else _icon_names()
+    screen = _page(generator, page_size, names, _on_grid(generator, 1, (ICON, ICON), (ICON, ICON)), bare=True)
+    (thing,) = screen.things
+    box = thing.box.scaled(CANVAS, page_size)
+    x, y = (_cut(box[i], box[i + 2], TILE[i], page_size[i]) for i in (0, 1))
+    picture = screen.picture.crop((x, y, x + TILE.width, y + TILE.height))
+    inside = Box(max(0, box.x1 - x), max(0, box.y1 - y), min(box.x2 - x, TILE.width), min(box.y2 - y, TILE.height))
+    return Screen(picture, TILE, (Thing(thing.name, inside),), screen.page)
+
+
+def _cut(low: int, high: int, side: int, most: int) -> int:
+    """Where a cutting of ``side`` pixels begins that holds most of low..high: a multiple of 32 pixels."""
+    return min(max(0, round(((low + high) / 2 - side / 2) / 32) * 32), most - side)
 
 
 def crop_sign(generator: np.random.Generator, page_size: Size) -> Screen:

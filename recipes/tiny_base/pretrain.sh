@@ -18,16 +18,16 @@ python tools/make_tiny_model.py "$RUN/scratch" --family qwen3_vl --size 2m
 MODEL="$RUN/scratch"
 number=0
 
-stage() {   # stage NAME SCREENS STEPS [FLAGS]: goes on from the last stage's model, on fresh screens of a kind
-    local out="$RUN/$1" screens="$2" steps="${STEPS:-$3}" state
-    shift 3
+stage() {   # stage NAME SCREENS STEPS BATCH [FLAGS]: goes on from the last stage's model, on fresh screens of a kind
+    local out="$RUN/$1" screens="$2" steps="${STEPS:-$3}" batch="$4" state
+    shift 4
     number=$((number + 1))                   # is also the seed of its screens
     if [[ ! -f "$out/probe/metrics.json" ]]; then
-        python -m data_engine.sight.write "$out/rows" --stage "$screens" --rows $((8 * steps)) --seed "$number"
+        python -m data_engine.sight.write "$out/rows" --stage "$screens" --rows $((batch * steps)) --seed "$number"
         state="$(find "$out" -path '*/checkpoint-*/trainer_state.json' -size +0 | sort -V | tail -n 1)"
         if [[ "$state" != */checkpoint-$steps/* ]]; then
             MODEL="$MODEL" SIGHT_DATA="$out/rows" OUTPUT="$out" RESUME="${state%/trainer_state.json}" \
-                bash recipes/tiny_base/stage.sh "$@"
+                bash recipes/tiny_base/stage.sh --per_device_train_batch_size "$batch" "$@"
         fi
         python eval/probe.py --engine transformers --model "$out/checkpoint-$steps" --out "$out/probe" \
             --rows "$PROBE" --max-new-tokens 40 --batch-size 32
@@ -36,13 +36,14 @@ stage() {   # stage NAME SCREENS STEPS [FLAGS]: goes on from the last stage's mo
     MODEL="$out/checkpoint-$steps"
 }
 
-# Easy first: where is it, what is it, which one is it; then icons, words, forms. What failed: recipes/RESULTS.md.
-stage one    one    1500 "$@"
-stage pair   pair   3000 "$@"
-stage shapes shapes 3000 "$@"
-stage icons  icons  6000 "$@"
-stage signs  signs  3000 "$@"
-stage words  words  4000 "$@"
-stage text   text   6000 "$@"
-stage all    all    9000 "$@"
-stage last   all    3000 --learning_rate 3e-4 --lr_scheduler_type cosine "$@"
+# Easy first: where is it, what is it, which one is it; then words and forms. What failed: recipes/RESULTS.md.
+stage one    one    1500  8 "$@"
+stage tiles  tiles  3000 32 "$@"
+stage pair   pair   3000  8 "$@"
+stage shapes shapes 3000  8 "$@"
+stage icons  icons  6000  8 "$@"
+stage signs  signs  3000 16 "$@"
+stage words  words  4000 16 "$@"
+stage text   text   6000  8 "$@"
+stage all    all    9000  8 "$@"
+stage last   all    3000  8 --learning_rate 3e-4 --lr_scheduler_type cosine "$@"
