@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from api import CACHE, DIALECTS, usage
 from engines import ENGINES, Engine, make_engine
 
 from data_engine.dataset import DataError, read_manifest, sha256, verified_path, write_json
@@ -16,12 +17,13 @@ from data_engine.gelab.write import KIND
 from data_engine.runlog import open_run
 
 REPO = Path(__file__).resolve().parents[1]
+REQUESTS = "requests.jsonl"  # what a server was asked, in the folder of the run
 
 
 def engine_flags(parser: argparse.ArgumentParser, engines: tuple[str, ...] = ENGINES) -> None:
     """The flags of every script that asks a model."""
     parser.add_argument("--engine", required=True, choices=engines)
-    parser.add_argument("--model", help="checkpoint folder or hub name; for replay: a results file")
+    parser.add_argument("--model", help="checkpoint folder or hub name; for replay: a results file; a server's name")
     parser.add_argument("--out", type=Path, required=True, help="folder of the run; a started run is continued")
     parser.add_argument(
         "--train-rows", type=Path, help="rows the blind engine reads; default: sft.jsonl beside the data"
@@ -32,6 +34,23 @@ def engine_flags(parser: argparse.ArgumentParser, engines: tuple[str, ...] = ENG
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--limit", type=positive, help="only the first N rows or tasks")
     parser.add_argument("--json", action="store_true", help="print the metrics as JSON")
+    server = parser.add_argument_group("openai and anthropic (--batch-size: requests under way at once)")
+    server.add_argument("--price", type=float, nargs=2, metavar=("IN", "OUT"), help="US dollars for a million tokens")
+    server.add_argument("--cache", type=Path, default=CACHE, help="folder of all replies so far; default: %(default)s")
+    server.add_argument(
+        "--extra", type=json_object, help="""fields of the request, as JSON: '{"temperature": null}' takes one out"""
+    )
+
+
+def json_object(text: str) -> dict:
+    """A JSON object as an argument type."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a JSON object")
+    return value
 
 
 def positive(text: str) -> int:
@@ -59,6 +78,9 @@ def engine_and_run(
         template=args.template,
         max_new_tokens=args.max_new_tokens,
         batch_size=args.batch_size,
+        log=args.out / REQUESTS,
+        cache=args.cache,
+        extra=args.extra,
     )
     run = {
         "kind": kind,
@@ -71,10 +93,16 @@ def engine_and_run(
         "max_new_tokens": args.max_new_tokens,
         "batch_size": args.batch_size,
         "limit": args.limit,
+        **({"server": engine.server, "extra": args.extra} if args.engine in DIALECTS else {}),
         **more,
     }
     open_run(args.out, run)
     return engine, run
+
+
+def spent(args: argparse.Namespace) -> dict:
+    """``api`` of metrics.json: tokens, seconds and cost of a run that asked a server; nothing for the others."""
+    return {"api": usage(args.out / REQUESTS, args.price)} if args.engine in DIALECTS else {}
 
 
 def checked_manifest(data: Path, kind: str = KIND, prompt_sha256: str | None = None) -> dict:
@@ -115,6 +143,8 @@ def finish(out: Path | None, metrics: dict, run: dict, as_json: bool, text: str 
     if out:
         write_json(out, result)
     print(json.dumps(result, indent=2) if as_json else text or table(metrics))
+    if "api" in more and not as_json:
+        print("server: " + "  ".join(f"{name} {number(value)}" for name, value in more["api"].items()))
 
 
 def side_by_side(columns: dict[str, dict]) -> str:

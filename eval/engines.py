@@ -4,14 +4,17 @@ transformers   a checkpoint through ms-swift's own engine, so template, pixels a
 oracle         the right answer                    random   a click anywhere, naming nothing
 blind          text only: never opens the screenshot; answers what the training rows answer to the nearest prompt
 replay         the answers of an earlier run, by key
+openai, anthropic   a model behind a server: api.py
 """
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol
+
+from api import DIALECTS, Api
 
 from data_engine.dataset import DataError, read_json, read_rows
 from data_engine.episode import Request
@@ -19,7 +22,8 @@ from data_engine.gelab.actions import format_click
 from data_engine.geometry import THOUSAND
 from data_engine.seeds import rng
 
-ENGINES = ("transformers", "oracle", "random", "blind", "replay")
+MODELS = {"transformers": "a checkpoint", "replay": "a results file"} | dict.fromkeys(DIALECTS, "its name there")
+ENGINES = ("transformers", "oracle", "random", "blind", "replay", *DIALECTS)
 TEMPLATES = {"qwen2_5_vl": "gelab_qwen2_5_vl", "qwen3_vl": "gelab_qwen3_vl"}  # config.json's model_type -> ours
 
 
@@ -38,16 +42,20 @@ def make_engine(
     template: str | None = None,
     max_new_tokens: int = 256,
     batch_size: int = 16,
+    log: Path | None = None,
+    cache: Path | None = None,
+    extra: Mapping[str, object] | None = None,
 ) -> Engine:
-    """An engine by name. Raises DataError in one line: unknown name, missing model, wrong MAX_PIXELS."""
+    """An engine by name; the last three are a server's. Raises DataError in one line: unknown name, missing model or
+    key, wrong MAX_PIXELS."""
     if name not in ENGINES:
         raise DataError(f"--engine {name}: unknown; known are {', '.join(ENGINES)}")
-    if name in ("transformers", "replay") and not model:
-        raise DataError(
-            f"--engine {name}: needs --model ({'a checkpoint' if name == 'transformers' else 'a results file'})"
-        )
+    if name in MODELS and not model:
+        raise DataError(f"--engine {name}: needs --model ({MODELS[name]})")
     if name == "transformers":
         return Transformers(model, max_pixels, template, max_new_tokens, batch_size)
+    if name in DIALECTS:
+        return Api(name, model, max_new_tokens, batch_size, log, cache, extra)
     if name == "replay":
         return Replay(Path(model))
     if name == "blind":

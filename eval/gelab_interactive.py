@@ -12,7 +12,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from common import checked_manifest, engine_and_run, engine_flags, finish, positive, run_main
+from common import checked_manifest, engine_and_run, engine_flags, finish, positive, run_main, spent
 from engines import Engine
 
 from data_engine.dataset import DataError, read_rows
@@ -100,7 +100,7 @@ def main() -> None:
 
     path = args.out / "trajectories.jsonl"
     run_chunks(path, items, args.batch_size, work, "episodes")
-    finish(args.out / "metrics.json", interactive_metrics(read_rows(path)), run, args.json)
+    finish(args.out / "metrics.json", interactive_metrics(read_rows(path)), run, args.json, **spent(args))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from common import checked_manifest, engine_and_run, engine_flags, finish, run_main
+from common import checked_manifest, engine_and_run, engine_flags, finish, run_main, spent
 
 from data_engine.dataset import DataError, read_rows, verified_path
 from data_engine.episode import Request
@@ -45,7 +45,7 @@ def main() -> None:
 
     path = args.out / "predictions.jsonl"
     run_chunks(path, rows, args.batch_size, work, "static")
-    finish(args.out / "metrics.json", static_metrics(read_rows(path)), run, args.json)
+    finish(args.out / "metrics.json", static_metrics(read_rows(path)), run, args.json, **spent(args))
 
 
 if __name__ == "__main__":

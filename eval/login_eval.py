@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from common import checked_manifest, engine_and_run, engine_flags, finish, positive, run_main, side_by_side
+from common import checked_manifest, engine_and_run, engine_flags, finish, positive, run_main, side_by_side, spent
 from engines import ENGINES, Engine
 from login_score import baselines, with_predictions
 
@@ -90,7 +90,7 @@ def step_by_step(args: argparse.Namespace, manifest: dict, rows: list[dict]) -> 
             f" episodes {best['episode_success_rate']:.1%}",
         ]
     )
-    more = {**published_head(args, manifest), "strict": strict, "ceiling": best, "baselines": beside}
+    more = {**published_head(args, manifest), "strict": strict, "ceiling": best, "baselines": beside, **spent(args)}
     finish(args.out / "metrics.json", classic, run, args.json, text, **more)
 
 
@@ -151,7 +151,7 @@ def closed_loop(args: argparse.Namespace, manifest: dict, rows: list[dict]) -> N
     run_chunks(path, items, args.batch_size, work, "episodes")
     metrics = closed_loop_metrics(read_rows(path))
     beside = {name: without_pictures(items, rows, name, args.max_steps) for name in ("oracle", *BASELINES)}
-    more = {**published_head(args, manifest), "baselines": beside}
+    more = {**published_head(args, manifest), "baselines": beside, **spent(args)}
     text = side_by_side({args.engine: metrics} | beside)
     finish(args.out / "metrics.json", metrics, run, args.json, text, **more)
 

@@ -11,7 +11,7 @@ import math
 import sys
 from collections.abc import Iterator
 
-from common import engine_flags, finish, identity, positive, run_main
+from common import REQUESTS, engine_flags, finish, identity, positive, run_main, spent
 from engines import make_engine
 from PIL import Image
 
@@ -87,6 +87,9 @@ def main() -> None:
         template=args.template,
         max_new_tokens=args.max_new_tokens,
         batch_size=args.batch_size,
+        log=args.out / REQUESTS,
+        cache=args.cache,
+        extra=args.extra,
     )
     run = {"kind": "probe", "engine": args.engine, "model": identity(args.model), "template": args.template}
     run |= {"rows": args.rows, "sets": args.sets, "seed": args.seed, "blank": args.blank, "limit": args.limit}
@@ -107,7 +110,7 @@ def main() -> None:
 
     path = args.out / "predictions.jsonl"
     run_chunks(path, rows, args.batch_size, work, "probe")
-    finish(args.out / "metrics.json", metrics(read_rows(path)), run, args.json)
+    finish(args.out / "metrics.json", metrics(read_rows(path)), run, args.json, **spent(args))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Datasets by name: ``--dataset gelab/sft`` reads GELAB_DATA/sft.jsonl, checked against the manifest beside it.
 
     gelab/...    GELAB_DATA    python -m data_engine.gelab.write WORLD OUT
-    login/rows   LOGIN_DATA    python -m data_engine.login.write OUT
+    login/...    LOGIN_DATA    python -m data_engine.login.write OUT
     sight/rows   SIGHT_DATA    python -m data_engine.sight.write OUT
 
 Each variable names the folder OUT that its command wrote. ``gelab/sft_chat`` has the path rows of ``gelab/sft`` joined,
@@ -52,6 +52,7 @@ SOURCES = {
     }.items()
 } | {
     "login/rows": Source("LOGIN_DATA", LOGIN, "rows.jsonl", login_prompts.sha256),
+    "login/tasks": Source("LOGIN_DATA", LOGIN, "tasks.jsonl", login_prompts.sha256),
     "sight/rows": Source("SIGHT_DATA", SIGHT, "rows.jsonl", sight_questions.sha256),
 }
 
@@ -86,7 +87,7 @@ class AbsolutePaths(RowPreprocessor):
 
     def preprocess(self, row):
         row = {**row, "images": [self.picture(image) for image in row["images"]]}
-        if row.get("env_config"):
+        if "world" in (row.get("env_config") or {}):
             row["env_config"] = {**row["env_config"], "world": str(self.folder / row["env_config"]["world"])}
         return row
 

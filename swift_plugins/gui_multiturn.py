@@ -1,5 +1,7 @@
 """Multi-turn RL: GE-Lab as a gym environment of the host (``gelab``) and the schedulers that play it.
 
+``PictureScheduler`` has the hooks that any environment with a picture a turn needs (the forms: gui_login.py).
+
     --multi_turn_scheduler gelab_click            click-only: the episode ends on arrival, `complete` is no action
     --multi_turn_scheduler gelab_click_complete   arrival must also be declared by `complete`, and only there
 
@@ -34,13 +36,17 @@ class GelabEnv(Env):
         self.episode = episode_of(env_config, max_turns - (not click_only), click_only)
 
     @property
+    def key(self) -> str:
+        return self.episode.key
+
+    @property
     def picture(self) -> str:
         return str(self.episode.request().image)
 
     async def reset(self, config):
         """The host shows the row's picture on turn 1, whatever stands in the request: so it must be the right one."""
         if [Path(image).name for image in config.images or []] != [Path(self.picture).name]:
-            raise DataError(f"{self.episode.key}: the row's pictures are not the start page's: write the rows again")
+            raise DataError(f"{self.key}: the row's pictures are not the start page's: write the rows again")
         request = self.episode.request()
         return request.prompt, {}, request.system
 
@@ -50,12 +56,13 @@ class GelabEnv(Env):
 
     async def close(self): ...
 
+    def record(self) -> dict:
+        record = self.episode.record()
+        return {"env_state_hash": record.pop("pages"), **record}
 
-class GelabClick(GYMScheduler):
-    click_only = True
 
-    def _create_env(self, env_config):
-        return GelabEnv(env_config, self.max_turns or MAX_STEPS, self.click_only)
+class PictureScheduler(GYMScheduler):
+    """Each turn adds a question and its picture. An environment has ``key``, ``picture`` and ``record()`` besides."""
 
     async def on_trajectory_start(self, requests):
         """In colocate mode batches never overlap: an environment that is left belongs to a batch that failed."""
@@ -67,8 +74,8 @@ class GelabClick(GYMScheduler):
         env = self._envs[infer_request.uuid]
         check_pictures(env, infer_request)
         result = await super().on_turn_end(infer_request, response_choice, current_turn)
-        record, images = env.episode.record(), list(infer_request.images)  # a copy: the host turns its list into base64
-        result["rollout_infos"] |= {"env_state_hash": record.pop("pages"), **record, "images": images}
+        images = list(infer_request.images)  # a copy: the host turns its list into base64
+        result["rollout_infos"] |= {**env.record(), "images": images}
         if self.check_finished(infer_request, response_choice, current_turn):  # cut off, or the last turn
             result["done"] = True
             await self._close_and_remove(infer_request.uuid)
@@ -86,15 +93,22 @@ class GelabClick(GYMScheduler):
             await self._close_and_remove(infer_request.uuid)
 
 
-class GelabClickComplete(GelabClick):
-    click_only = False
-
-
-def check_pictures(env: GelabEnv, request) -> None:
+def check_pictures(env, request) -> None:
     """Each question has its own picture; else the host would train on shifted ones."""
     tags = sum(message["content"].count(IMAGE) for message in request.messages if message["role"] == "user")
     if tags != len(request.images):
-        raise RuntimeError(f"{env.episode.key}: {tags} {IMAGE} tags for {len(request.images)} pictures in the request")
+        raise RuntimeError(f"{env.key}: {tags} {IMAGE} tags for {len(request.images)} pictures in the request")
+
+
+class GelabClick(PictureScheduler):
+    click_only = True
+
+    def _create_env(self, env_config):
+        return GelabEnv(env_config, self.max_turns or MAX_STEPS, self.click_only)
+
+
+class GelabClickComplete(GelabClick):
+    click_only = False
 
 
 envs["gelab"] = GelabEnv

@@ -1,4 +1,5 @@
 """Templates ``gelab_qwen2_5_vl`` and ``gelab_qwen3_vl``: the host's own for that family, with GE-Lab's system prompt.
+``login_qwen2_5_vl`` and ``login_qwen3_vl`` are the same with the rows' own system prompt, or none.
 
 Three things differ from the host's, all without effect on a real checkpoint with good rows and answers:
 
@@ -111,9 +112,10 @@ class GelabQwen3VLTemplate(_CheckedQwenVL, Qwen3VLTemplate):
 
 def _register(family: str, template_cls: type) -> None:
     """The host's own description of the family, with our class and system prompt."""
-    host = copy.deepcopy(TEMPLATE_MAPPING[family])  # its lists are filled in place when a tokenizer arrives
-    meta = dataclasses.replace(host, template_type=f"gelab_{family}", template_cls=template_cls, default_system=SYSTEM)
-    register_template(meta, exist_ok=True)
+    for benchmark, system in ("gelab", SYSTEM), ("login", None):
+        host = copy.deepcopy(TEMPLATE_MAPPING[family])  # its lists are filled in place when a tokenizer arrives
+        ours = {"template_type": f"{benchmark}_{family}", "template_cls": template_cls, "default_system": system}
+        register_template(dataclasses.replace(host, **ours), exist_ok=True)
 
 
 _register("qwen2_5_vl", GelabQwen2_5VLTemplate)

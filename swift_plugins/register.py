@@ -5,6 +5,7 @@ The modules are imported through the package and not defined here, so that a wor
 
 import swift_plugins.gui_datasets
 import swift_plugins.gui_guard
+import swift_plugins.gui_login
 import swift_plugins.gui_multiturn
 import swift_plugins.gui_rewards
 import swift_plugins.gui_template  # noqa: F401  (importing it registers)

@@ -22,7 +22,9 @@ def engines():
     spec = importlib.util.spec_from_file_location("engines_under_test", REPO / "eval" / "engines.py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(REPO / "eval"))
+        spec.loader.exec_module(module)
     return module
 
 
@@ -34,11 +36,13 @@ NAV = prompts.navigation
 
 
 def test_unknown_engine_lists_the_known(engines):
-    with pytest.raises(DataError, match="--engine gpt: unknown; known are transformers, oracle, random, blind, replay"):
+    with pytest.raises(
+        DataError, match="gpt: unknown; known are transformers, oracle, random, blind, replay, openai, a"
+    ):
         engines.make_engine("gpt")
 
 
-@pytest.mark.parametrize("name", ["transformers", "replay"])
+@pytest.mark.parametrize("name", ["transformers", "replay", "openai", "anthropic"])
 def test_what_needs_a_model_says_so(engines, name):
     with pytest.raises(DataError, match=f"--engine {name}: needs --model"):
         engines.make_engine(name)

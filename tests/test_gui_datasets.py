@@ -51,10 +51,10 @@ def test_every_row_arrives_with_absolute_pictures(data, name, file):
         assert [image["path"] for image in row["images"]] == [str(data / image) for image in origin["images"]]
 
 
-@pytest.mark.parametrize("name", ["login/rows", "sight/rows"])
+@pytest.mark.parametrize("name", ["login/rows", "login/tasks", "sight/rows"])
 def test_rows_of_forms_and_screens_arrive_too(tmp_path, monkeypatch, name):
     folder = tmp_path / "rows"
-    if name == "login/rows":
+    if name.startswith("login/"):
         options = tasks.Options("login", "som", "hard", episodes=2, seed=1, split="train", page_size=Size(256, 192))
         manifest = login_write.write(folder, options)
     else:
@@ -62,7 +62,7 @@ def test_rows_of_forms_and_screens_arrive_too(tmp_path, monkeypatch, name):
     monkeypatch.setenv(gui_datasets.SOURCES[name].variable, str(folder))
     monkeypatch.setenv("MAX_PIXELS", str(manifest["max_pixels"]))
     monkeypatch.setenv("MODELSCOPE_CACHE", str(tmp_path / "cache"))
-    written = read_rows(folder / "rows.jsonl")
+    written = read_rows(folder / gui_datasets.SOURCES[name].file)
     loaded = load(name)
     assert [row["messages"] for row in loaded] == [row["messages"] for row in written]
     assert [row["images"][0]["path"] for row in loaded] == [str(folder / row["images"][0]) for row in written]

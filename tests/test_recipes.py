@@ -23,7 +23,7 @@ RL = [path for path in TRAINING if "swift rlhf" in path.read_text()]
 EXTRA = ["--seed", "125", "--max_model_len", "77"]
 # Set by users; a test must see the recipes' own defaults.
 USERS = ("MODEL", "GELAB_DATA", "OUTPUT", "NPROC_PER_NODE", "RESUME", "MAX_PIXELS", "TEMPLATE", "ADAPTER", "ENGINE")
-USERS += ("NNODES", "NODE_RANK", "MASTER_ADDR", "GUARD_STEPS", "SERVER_HOST", "SERVER_PORT")
+USERS += ("NNODES", "NODE_RANK", "MASTER_ADDR", "GUARD_STEPS", "SERVER_HOST", "SERVER_PORT", "LOGIN_DATA")
 
 FAKE_SWIFT = """#!{python}
 import json, os, sys
@@ -91,7 +91,9 @@ def classes():
 
 
 def test_there_are_recipes():
-    assert {"gelab/sft.sh", "gelab/sft_lora.sh", "gelab/mt_rl_server.sh"} <= {name(path) for path in CALLING}
+    assert {"gelab/sft.sh", "gelab/sft_lora.sh", "gelab/mt_rl_server.sh", "login/som.sh"} <= {
+        name(path) for path in CALLING
+    }
     assert {name(path) for path in RL} == {"gelab/st_rl.sh", "gelab/mt_rl.sh", "gelab/mt_rl_train.sh"}
 
 
@@ -172,6 +174,8 @@ def test_contract_values(told, recipe):
     assert (found["strict"], found["check_model"], found["add_version"]) == (["true"], ["false"], ["false"])
     if recipe.parent.name == "gelab":
         assert (found["MAX_PIXELS"], found["template"]) == (str(448 * 448), ["gelab_qwen2_5_vl"])
+    if recipe.parent.name == "login":
+        assert (found["MAX_PIXELS"], found["template"]) == (str(800 * 608), ["login_qwen3_vl"])
 
 
 @every_training
@@ -179,6 +183,31 @@ def test_max_length_holds_a_row(told, recipe):
     # 256 image tokens, a system prompt of about 250, a history of seven steps and the answer stay below 1,000
     (length,) = flags(told(recipe)["argv"]).get("max_length", ["2048"])
     assert int(length) >= 2048
+
+
+# The YAML files of the benchmark document, and what its trainer adds: the same for all, then file by file.
+LOGIN = {"model": "Qwen/Qwen3-VL-2B-Instruct", "tuner_type": "lora", "lora_rank": "8", "lora_alpha": "16"}
+LOGIN |= {"lora_dropout": "0.05", "lora_bias": "none", "target_modules": "q_proj v_proj", "adam_beta2": "0.999"}
+LOGIN |= {"per_device_train_batch_size": "1", "gradient_accumulation_steps": "1", "lr_scheduler_type": "linear"}
+EACH = ("num_train_epochs", "learning_rate", "warmup_ratio", "weight_decay", "max_grad_norm", "logging_steps")
+LOGIN_EACH = {
+    "coord": (4, 1e-4, 0.03, 0, 1.0, 1),
+    "som": (2, 5e-5, 0.1, 0.01, 0.5, 10),
+    "registration_som": (2, 5e-5, 0.1, 0.01, 0.5, 10),
+}
+
+
+@pytest.mark.parametrize("recipe", LOGIN_EACH)
+def test_login_values_are_the_documents(told, recipe):
+    given = {flag: " ".join(values) for flag, values in flags(told(RECIPES / "login" / f"{recipe}.sh")["argv"]).items()}
+    assert {flag: given[flag] for flag in LOGIN} == LOGIN
+    assert tuple(float(given[flag]) for flag in EACH) == LOGIN_EACH[recipe]
+
+
+@pytest.mark.parametrize("room, recipe", [("gelab", "sft"), ("login", "som")])
+def test_runs_lie_apart(told, room, recipe):
+    given = flags(told(RECIPES / room / f"{recipe}.sh")["argv"])
+    assert given["output_dir"] == [str(RECIPES.parent / "runs" / room / recipe)]
 
 
 @every_training

@@ -116,6 +116,16 @@ def test_encodes_as_the_host_where_the_ids_agree(ours, stock, rows, monkeypatch)
         assert_equal(ours.encode(dict(row)), stock.encode(dict(row)))
 
 
+def test_the_forms_template_adds_no_system_prompt(ours, processors, family, rows):
+    login = template_of(processors[family], f"login_{family}")
+    for row in rows[:2]:
+        bare = [message for message in row["messages"] if message["role"] != "system"]
+        said, taught = (t.tokenizer.decode(t.encode({**row, "messages": bare})["input_ids"]) for t in (login, ours))
+        assert taught == f"<|im_start|>system\n{SYSTEM}<|im_end|>\n{said}" and said.startswith("<|im_start|>user")
+        own = {**row, "messages": [{"role": "system", "content": "Of the row."}, *bare]}
+        assert_equal(login.encode(dict(own)), ours.encode(dict(own)))
+
+
 def test_labels_are_the_answer_and_nothing_else(ours, rows):
     for row in rows:
         encoded = ours.encode(dict(row))

@@ -12,16 +12,20 @@ from typing import Any
 import gymnasium
 import numpy as np
 
+from ..dataset import DataError
 from ..episode import Request
+from ..geometry import Size
 from . import prompts
 from .actions import Action, Click, Done, ParseFailure, Pick, Type, Wait, format_action, parse
 from .forms import BUTTON, CANVAS, FIELD, Element, View
 from .oracle import answer_text, next_action
-from .tasks import Task
+from .tasks import Options, Task, one_task
 
 FOCUSED, TYPED, ACCEPTED = "focused", "typed", "accepted"
 REJECTED, MISFIRE, MISS = "rejected", "misfire", "miss"
 WAITED, DONE, UNREADABLE = "waited", "done", "unreadable"
+
+ENV_CONFIG = ("scenario", "mode", "protocol", "seed", "split", "page_size", "index")  # what rebuilds a task
 
 
 class Filling:
@@ -154,6 +158,32 @@ class LoginEpisode:
         if isinstance(action, ParseFailure):
             turn["failure"] = action.reason
         self.turns.append(turn)
+
+    def record(self) -> dict:
+        """What happened, in numbers: fields that hold the right text, of how many; acceptance; failures."""
+        state, outcomes = self.state, [turn["outcome"] for turn in self.turns]
+        return {
+            "outcomes": outcomes,
+            "right_fields": sum(state.texts[name] == text for name, text in state.form.values.items()),
+            "fields": len(state.texts),
+            "accepted": state.accepted,
+            "declared": state.declared,
+            "misses": outcomes.count(MISS),
+            "parse_failures": sum("failure" in turn for turn in self.turns),
+        }
+
+
+def episode_of(config: dict, max_steps: int | None = None) -> LoginEpisode:
+    """The episode of a multi-turn row's ``env_config``, not drawn. Raises DataError where the row is broken."""
+    given = {name: config[name] for name in ENV_CONFIG if name in config}
+    if len(given) < len(ENV_CONFIG):
+        missing = ", ".join(name for name in ENV_CONFIG if name not in given)
+        raise DataError(f"env_config of the row: no {missing}; write the rows again")
+    index, page_size = given.pop("index"), Size(*given.pop("page_size"))
+    task = one_task(Options(**given, page_size=page_size), index)
+    if max_steps is not None and max_steps < task.steps - 1:
+        raise DataError(f"{task.key}: {max_steps} turns are too few, the form takes {task.steps - 1}")
+    return LoginEpisode(task, None, max_steps=max_steps)
 
 
 class LoginEnv(gymnasium.Env):

@@ -7,7 +7,7 @@ hard        focus and caret are drawn, looks and layouts vary, credentials are r
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import count, islice
 
 import numpy as np
 
@@ -105,8 +105,11 @@ def tasks(options: Options) -> list[Task]:
 
 
 def one_task(options: Options, index: int) -> Task:
-    """Task ``index`` of a set, as its row's ``env_config`` names it."""
+    """Task ``index`` of a set, as its row's ``env_config`` names it. Raises DataError for what does not exist."""
     o = options
+    rules_of(o.protocol, o.mode, o.scenario)
+    if o.protocol == "hard":  # each form has a stream of its own
+        return Task(o, index, _hard_form(scenario_of(o.scenario), o.seed, o.split, o.page_size, index))
     return Task(o, index, next(islice(every_form(o.scenario, o.protocol, o.seed, o.split, o.page_size), index, None)))
 
 
@@ -141,10 +144,11 @@ def _published_forms(scenario: Scenario, seed: int) -> Iterator[Form]:
 
 
 def _hard_forms(scenario: Scenario, seed: int, split: str, page_size: Size) -> Iterator[Form]:
-    i = 0
-    while True:
-        yield hard_form(scenario.name, rng(seed, "login", split, scenario.name, i), page_size)
-        i += 1
+    return (_hard_form(scenario, seed, split, page_size, i) for i in count())
+
+
+def _hard_form(scenario: Scenario, seed: int, split: str, page_size: Size, index: int) -> Form:
+    return hard_form(scenario.name, rng(seed, "login", split, scenario.name, index), page_size)
 
 
 def hard_form(scenario: str, generator: np.random.Generator, page_size: Size = PAGE_SIZE) -> Form:
