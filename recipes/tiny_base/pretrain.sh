@@ -11,7 +11,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 export PATH="$PWD/.venv/bin:$PATH"
 RUN="$(realpath -m "${RUN:-runs/tiny_base}")"
 PROBE="${PROBE:-100}"                        # questions of each set that every stage is probed with
-export CUDA_VISIBLE_DEVICES= OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
+export CUDA_VISIBLE_DEVICES='' OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
 export MAX_PIXELS=50176                      # pages of 224 x 224, forms of 256 x 192
 
 python tools/make_tiny_model.py "$RUN/scratch" --family qwen3_vl --size 2m
