@@ -45,6 +45,15 @@ def test_nothing_is_drawn_outside_of_the_boxes(kind):
         assert (pixels == 255).all()
 
 
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_no_picture_is_resized_on_its_way_to_the_model(kind):
+    """Sides are multiples of a merged patch, and the area is within what processors leave alone: else it is blurred."""
+    for screen in drawn(kind, 5):
+        wide, high = screen.picture.size
+        assert wide % 32 == high % 32 == 0
+        assert 56 * 56 <= wide * high <= PAGE.width * PAGE.height
+
+
 def test_how_many_things_the_first_stages_show():
     assert {len(screen.things) for screen in drawn(screens.one, 30)} == {1}
     assert {len(screen.things) for screen in drawn(screens.pair, 30)} <= {1, 2}  # one, where two would overlap

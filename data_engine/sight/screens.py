@@ -24,7 +24,7 @@ PAGES = 300  # titles are page_0 .. page_299
 SHAPE_SIDES = (180, 290), (180, 400)  # canvas pixels, width and height of a shape on the grid
 FREE_SIDES = (150, 420), (180, 620)  # the same for anything anywhere; about square on a square page
 CROP = Size(128, 64)  # pixels of a cutting: eight tokens, where a page of 224 x 224 has 49
-TILE = Size(64, 32)
+TILE = Size(64, 64)  # pixels: four tokens; processors scale up what has fewer than 56 x 56
 PLAIN_TYPE = 16  # points of text in cuttings
 TYPE = (11, 21)  # points, in pixels of the picture
 INKS = ("black", "#202060", "#7a1010", "#104a20", "#505050")
@@ -104,7 +104,7 @@ def text(generator: np.random.Generator, page_size: Size) -> Screen:
 
 
 def tile(generator: np.random.Generator, page_size: Size) -> Screen:
-    """A cutting of two tokens with one icon, or (a quarter) one shape, on the grid; cut where patches meet."""
+    """A cutting of four tokens with one icon, or (a quarter) one shape, on the grid; cut where patches meet."""
     names = SHAPES if generator.random() < 0.25 else _icon_names()
     screen = _page(generator, page_size, names, _on_grid(generator, 1, (ICON, ICON), (ICON, ICON)), bare=True)
     (thing,) = screen.things
