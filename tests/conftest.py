@@ -21,6 +21,15 @@ settings.register_profile("suite", deadline=None, derandomize=True, database=Non
 settings.load_profile("suite")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _environment():
+    """What the host writes into the environment with a model (MAX_PIXELS among it) ends with the test file."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
 @pytest.fixture(scope="session")
 def repo() -> Path:
     return REPO
@@ -87,7 +96,8 @@ def cli(tmp_path_factory):
 
     def cli(script: str, *arguments: object, cwd: Path = elsewhere, **environment: str) -> subprocess.CompletedProcess:
         start = [str(REPO / script)] if script.endswith(".py") else ["-m", script]
-        env = os.environ | {"PYTHONPATH": str(REPO)} | environment
+        clean = {name: value for name, value in os.environ.items() if name != "MAX_PIXELS"}
+        env = clean | {"PYTHONPATH": str(REPO)} | environment
         command = [sys.executable, *start, *map(str, arguments)]
         return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
 
