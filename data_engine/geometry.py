@@ -8,6 +8,7 @@ whatever the size of the picture. Everything is (x, y), never (row, column).
 from typing import NamedTuple
 
 THOUSAND = 1000
+MERGED_PATCHES = (28, 32)  # pixels: sides of a merged patch of Qwen2.5-VL and of Qwen3-VL
 
 
 class Size(NamedTuple):
@@ -53,6 +54,11 @@ class Box(NamedTuple):
         """The same rectangle on a picture of another size, edges rounded to whole pixels."""
         fx, fy = target.width / source.width, target.height / source.height
         return Box(round(self.x1 * fx), round(self.y1 * fy), round(self.x2 * fx), round(self.y2 * fy))
+
+
+def fits_patches(size: Size) -> bool:
+    """True if one of the families' resize leaves a picture of this size alone."""
+    return any(size.width % side == 0 == size.height % side for side in MERGED_PATCHES)
 
 
 def to_thousand(x: float, y: float, canvas: Size) -> tuple[int, int]:

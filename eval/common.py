@@ -60,6 +60,22 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def engine_of(args: argparse.Namespace, max_pixels: int, train_rows: Path | None = None) -> Engine:
+    """The engine that the flags name. Raises DataError."""
+    return make_engine(
+        args.engine,
+        model=args.model,
+        train_rows=train_rows,
+        max_pixels=max_pixels,
+        template=args.template,
+        max_new_tokens=args.max_new_tokens,
+        batch_size=args.batch_size,
+        log=args.out / REQUESTS,
+        cache=args.cache,
+        extra=args.extra,
+    )
+
+
 def engine_and_run(
     args: argparse.Namespace, kind: str, data: Path, manifest: dict, engine: Engine | None = None, **more: object
 ) -> tuple:
@@ -70,18 +86,7 @@ def engine_and_run(
     """
     train_rows = args.train_rows or data.parent / "sft.jsonl"
     own = engine is not None
-    engine = engine or make_engine(
-        args.engine,
-        model=args.model,
-        train_rows=train_rows,
-        max_pixels=manifest["max_pixels"],
-        template=args.template,
-        max_new_tokens=args.max_new_tokens,
-        batch_size=args.batch_size,
-        log=args.out / REQUESTS,
-        cache=args.cache,
-        extra=args.extra,
-    )
+    engine = engine or engine_of(args, manifest["max_pixels"], train_rows)
     run = {
         "kind": kind,
         "data": {"name": data.name, "sha256": manifest["files"][data.name], "fingerprint": manifest["fingerprint"]},

@@ -36,7 +36,7 @@ def main() -> None:
     if not all(row.get("messages", [{}])[-1].get("role") == "assistant" for row in rows):
         raise DataError(f"{args.data}: its rows hold no answer; give eval_id.jsonl, eval_ood.jsonl or sft.jsonl")
     for image in sorted({row["images"][0] for row in rows}):
-        verified_path(args.data.parent, image)
+        verified_path(args.data.parent, image, manifest=manifest)
     engine, run = engine_and_run(args, "gelab-static", args.data, manifest)
 
     def work(_: int, chunk: list[dict]) -> list[dict]:

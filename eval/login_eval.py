@@ -67,7 +67,7 @@ def request(row: dict, folder: Path) -> Request:
 def step_by_step(args: argparse.Namespace, manifest: dict, rows: list[dict]) -> None:
     asked = rows[: args.limit]
     for image in sorted({row["images"][0] for row in asked}):
-        verified_path(args.data, image, KIND)
+        verified_path(args.data, image, manifest=manifest)
     engine, run = start(args, "login-steps", manifest, rows, ROWS)
 
     def work(_: int, chunk: list[dict]) -> list[dict]:

@@ -11,8 +11,7 @@ import math
 import sys
 from collections.abc import Iterator
 
-from common import REQUESTS, engine_flags, finish, identity, positive, run_main, spent
-from engines import make_engine
+from common import engine_flags, engine_of, finish, identity, positive, run_main, spent
 from PIL import Image
 
 from data_engine.dataset import DataError, read_rows
@@ -79,18 +78,7 @@ def main() -> None:
         args.page_size = Size.parse(args.page_size)
     except ValueError as error:
         raise DataError(f"--page-size: {error}") from None
-    pixels = args.page_size.width * args.page_size.height
-    engine = make_engine(
-        args.engine,
-        model=args.model,
-        max_pixels=pixels,
-        template=args.template,
-        max_new_tokens=args.max_new_tokens,
-        batch_size=args.batch_size,
-        log=args.out / REQUESTS,
-        cache=args.cache,
-        extra=args.extra,
-    )
+    engine = engine_of(args, args.page_size.width * args.page_size.height)
     run = {"kind": "probe", "engine": args.engine, "model": identity(args.model), "template": args.template}
     run |= {"rows": args.rows, "sets": args.sets, "seed": args.seed, "blank": args.blank, "limit": args.limit}
     run |= {"page_size": str(args.page_size), "max_new_tokens": args.max_new_tokens}

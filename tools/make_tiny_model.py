@@ -73,7 +73,7 @@ def copy_base(out: Path, base: Path = BASE) -> dict:
         if mark["arguments"] != arguments:
             raise UsageError(f"{out}: is another tiny model; remove it")
         return mark | {"new": False}
-    files = [verified_path(base, name, KIND) for name in manifest["files"]]
+    files = [verified_path(base, name, manifest=manifest) for name in manifest["files"]]
     mark = {"arguments": arguments, **manifest["arguments"]}
     with _new_folder(out) as folder:
         for path in files:

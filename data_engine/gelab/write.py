@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ..dataset import DataError, is_made, new_folder, read_manifest, write_manifest, write_rows
+from ..geometry import fits_patches
 from . import prompts
 from .graph import PageGraph, WorldError
 from .rows import RowMaker, episode_row, task_row, without_answer
@@ -78,7 +79,7 @@ def _check_options(options: Options, world: World, out: Path) -> None:
 
 def _check_page_size(world: World) -> None:
     """Pages must pass the model's resize untouched: sides in merged patches of 28 (Qwen2.5-VL) or 32 (Qwen3-VL)."""
-    if not any(all(side % unit == 0 for side in world.page_size) for unit in (28, 32)):
+    if not fits_patches(world.page_size):
         raise WorldError(f"page size {world.page_size}: sides must be multiples of 28 or of 32; build with 448x448")
 
 

@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ..dataset import DataError, is_made, new_folder, read_manifest, sha256, write_manifest, write_rows
-from ..geometry import Size
+from ..geometry import Size, fits_patches
 from . import prompts
 from .forms import SCENARIOS, View
 from .rows import Step, episode_rows, script, seen, task_row
@@ -47,7 +47,7 @@ def write(out: Path, options: Options, system: bool = True) -> dict:
 
 def _check(options: Options) -> None:
     """Pages must pass the model's resize untouched: sides in merged patches of 28 (Qwen2.5-VL) or 32 (Qwen3-VL)."""
-    if not any(all(side % unit == 0 for side in options.page_size) for unit in (28, 32)):
+    if not fits_patches(options.page_size):
         raise DataError(f"--page-size {options.page_size}: sides must be multiples of 28 or of 32; e.g. {PAGE_SIZE}")
     if options.episodes < 1:
         raise DataError(f"--episodes {options.episodes}: must be 1 or more")

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..gelab import actions as page_actions
+from ..gelab.graph import BACK, HOME
 from ..gelab.layout import generate
-from ..geometry import Box, Size, to_canvas
+from ..geometry import Box, Size, clickable
 from ..login import actions as form_actions
 from ..seeds import rng
 from . import questions, screens, words
@@ -33,7 +34,7 @@ class Set:
 
 
 def _icon(thing: Thing) -> bool:
-    return not thing.written and thing.name not in ("back", "home")
+    return not thing.written and thing.name not in (BACK, HOME)
 
 
 def _word(thing: Thing) -> bool:
@@ -103,7 +104,7 @@ def right(row: dict, answer: str) -> bool:
     box, canvas = Box(*row["bbox"]), Size(*row["canvas"])
     if not row["mode"]:
         action = page_actions.parse(answer).action
-        return isinstance(action, page_actions.Click) and box.contains(*to_canvas(action.x, action.y, canvas))
+        return isinstance(action, page_actions.Click) and clickable(box, canvas).contains(action.x, action.y)
     action, gold = (form_actions.parse(text).action for text in (answer, row["gold"]))
     if row["mode"] == "som":
         return action == gold

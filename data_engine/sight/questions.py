@@ -12,12 +12,11 @@ import numpy as np
 
 from ..gelab import prompts
 from ..gelab.actions import format_click
+from ..gelab.rows import MIDDLE
 from ..geometry import Box, to_thousand
 from ..login import actions as form_actions
 from ..login import prompts as form_prompts
 from .screens import Screen, Thing
-
-MIDDLE = (0.25, 0.75)  # where in its box a thing is pointed at, as in GE-Lab's icon rows
 
 
 def pointing_at_text(said: str) -> str:

@@ -63,8 +63,9 @@ def _renderer(page_size: Size) -> Renderer:
     return Renderer(_pictures(), {name: name for name in (*SHAPES, *_pictures().icons)}, CANVAS, page_size)
 
 
-def icon_names() -> list[str]:
-    return list(_pictures().icons)
+@cache
+def icon_names() -> tuple[str, ...]:
+    return tuple(_pictures().icons)
 
 
 def one(generator: np.random.Generator, page_size: Size) -> Screen:
@@ -84,20 +85,18 @@ def pair(generator: np.random.Generator, page_size: Size) -> Screen:
 
 def icons(generator: np.random.Generator, page_size: Size) -> Screen:
     """A page of a GE-Lab world: one to six icons on the grid, `back` and `home` as its depth has them."""
-    return _page(
-        generator, page_size, _icon_names(), _on_grid(generator, _count(generator), (ICON, ICON), (ICON, ICON))
-    )
+    return _page(generator, page_size, icon_names(), _on_grid(generator, _count(generator), (ICON, ICON), (ICON, ICON)))
 
 
 def free(generator: np.random.Generator, page_size: Size) -> Screen:
     """One to six shapes and icons, of any size, anywhere."""
-    return _page(generator, page_size, (*SHAPES, *_icon_names()), _anywhere(generator, _count(generator)))
+    return _page(generator, page_size, (*SHAPES, *icon_names()), _anywhere(generator, _count(generator)))
 
 
 def text(generator: np.random.Generator, page_size: Size) -> Screen:
     """One to five words, strings or numbers anywhere on a page, half the time beside icons."""
     count = int(generator.integers(3)) if generator.random() < 0.5 else 0
-    screen = _page(generator, page_size, _icon_names(), _anywhere(generator, count))
+    screen = _page(generator, page_size, icon_names(), _anywhere(generator, count))
     taken = [thing.box for thing in screen.things] + [TITLE_BOX]
     written = [_write(generator, screen.picture, taken) for _ in range(generator.integers(1, 6))]
     return Screen(screen.picture, CANVAS, screen.things + tuple(filter(None, written)), screen.page)
@@ -105,7 +104,7 @@ def text(generator: np.random.Generator, page_size: Size) -> Screen:
 
 def tile(generator: np.random.Generator, page_size: Size) -> Screen:
     """A cutting of four tokens with one icon, or (a quarter) one shape, on the grid; cut where patches meet."""
-    names = SHAPES if generator.random() < 0.25 else _icon_names()
+    names = SHAPES if generator.random() < 0.25 else icon_names()
     screen = _page(generator, page_size, names, _on_grid(generator, 1, (ICON, ICON), (ICON, ICON)), bare=True)
     (thing,) = screen.things
     box = thing.box.scaled(CANVAS, page_size)
@@ -167,11 +166,6 @@ def _form(generator: np.random.Generator, page_size: Size, mode: str) -> Screen:
 def form_size(page_size: Size) -> Size:
     """Forms are wider than high: as many patches of 32 pixels as the page has, in 4 : 3 (224x224 -> 256x192)."""
     return Size(page_size.width + 32, page_size.height - 32)
-
-
-@cache
-def _icon_names() -> tuple[str, ...]:
-    return tuple(icon_names())
 
 
 def _count(generator: np.random.Generator) -> int:

@@ -6,41 +6,44 @@ manifest.json  arguments, versions, hashes
 """
 
 import argparse
+import hashlib
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from ..dataset import DataError, is_made, new_folder, read_manifest, write_manifest, write_rows
 from ..gelab.render import png
-from ..geometry import Size
+from ..geometry import Size, fits_patches
 from . import questions
 from .curriculum import STAGES, rows
 
 KIND = "sight-rows"
 PAGE_SIZE = Size(224, 224)
-MERGED = (28, 32)  # pixels: sides of a merged patch of Qwen2.5-VL and Qwen3-VL
 
 
 def write(out: Path, stage: str, count: int, seed: int, page_size: Size = PAGE_SIZE) -> dict:
     """Write the folder ``out`` and return its manifest; does nothing if it is there already. Raises DataError."""
     if stage not in STAGES:
         raise DataError(f"--stage {stage}: unknown; known are {', '.join(STAGES)}")
-    if not any(page_size.width % side == 0 == page_size.height % side for side in MERGED):
+    if not fits_patches(page_size):
         raise DataError(f"--page-size {page_size}: sides must be multiples of 28 or 32; 224x224 suits both families")
     arguments = {"stage": stage, "rows": count, "seed": seed, "page_size": str(page_size)}
     if not is_made(out, KIND, arguments):
         with new_folder(out) as folder:
             (folder / "screens").mkdir()
-            write_rows(folder / "rows.jsonl", _rows(folder, stage, count, seed, page_size))
+            hashes: dict[str, str] = {}
+            write_rows(folder / "rows.jsonl", _rows(folder, stage, count, seed, page_size, hashes))
             max_pixels = page_size.width * page_size.height
-            write_manifest(folder, KIND, arguments, prompt_sha256=questions.sha256(), max_pixels=max_pixels)
+            write_manifest(folder, KIND, arguments, hashes, prompt_sha256=questions.sha256(), max_pixels=max_pixels)
     return read_manifest(out, KIND)
 
 
-def _rows(folder: Path, stage: str, count: int, seed: int, page_size: Size):
-    """The rows of a stage; their pictures are written on the way."""
+def _rows(folder: Path, stage: str, count: int, seed: int, page_size: Size, hashes: dict[str, str]) -> Iterator[dict]:
+    """The rows of a stage; their pictures are written on the way, and the files' hashes added."""
     for i, (messages, screen) in enumerate(rows(STAGES[stage], seed, stage, count, page_size)):
-        picture = f"screens/{i:06d}.png"
-        (folder / picture).write_bytes(png(screen.picture))
+        picture, file = f"screens/{i:06d}.png", png(screen.picture)
+        (folder / picture).write_bytes(file)
+        hashes[picture] = hashlib.sha256(file).hexdigest()
         yield {"messages": messages, "images": [picture]}
 
 

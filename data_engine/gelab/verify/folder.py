@@ -7,6 +7,7 @@ import msgspec
 
 from ...dataset import MANIFEST, DataError
 from ...faults import Report, check_files
+from ...geometry import Size, fits_patches
 from .. import prompts
 from ..graph import PageGraph, WorldError
 from ..rows import ICON_COPIES
@@ -95,7 +96,7 @@ def _manifest_faults(manifest: RowsManifest, world: ProvenWorld) -> Iterator[tup
     if manifest.prompt_sha256 != prompts.sha256():
         yield "other prompts", f"prompt_sha256 {manifest.prompt_sha256[:12]}, here it is {prompts.sha256()[:12]}"
     width, height = manifest.page_size
-    if manifest.max_pixels != width * height or not any(width % n == 0 == height % n for n in (28, 32)):
+    if manifest.max_pixels != width * height or not fits_patches(Size(width, height)):
         yield "page size", f"max_pixels {manifest.max_pixels} would resize pages of {width}x{height}"
     for name in FILES.keys() - (manifest.files.keys() & manifest.rows.keys()):
         yield "broken manifest", f"has no {name}"
