@@ -1,10 +1,13 @@
-"""Results of a long run, written chunk by chunk, so that a killed run resumes and ends with the same bytes.
+"""Results of a long run, written as they come, so that a killed run resumes and ends with the same bytes.
 
-The work is split into chunks that depend on the arguments alone. A chunk's lines are appended at once when it is
-finished; on a new start every line after the last whole chunk is dropped and done again.
+``run_in_order``: a result depends on its item alone. Lines are appended one by one, in the order of the items; on a
+new start a torn last line is dropped, and what is missing is done.
+``run_chunks``: a result may depend on its chunk, and chunks on the arguments alone. A chunk's lines are appended at
+once when it is finished; on a new start every line after the last whole chunk is dropped and done again.
 """
 
 import os
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -15,6 +18,7 @@ from tqdm import tqdm
 from .dataset import DataError, read_json, write_json
 
 Item = TypeVar("Item")
+SYNC = 1.0  # seconds: what a power cut can cost; a killed process loses no line
 
 
 def open_run(out: Path, arguments: dict) -> None:
@@ -48,6 +52,31 @@ def run_chunks(
             f.flush()
             os.fsync(f.fileno())
             bar.update(len(chunk))
+
+
+def run_in_order(
+    path: Path, items: Sequence[Item], work: Callable[[Sequence[Item], Callable[[dict], None]], None], name: str
+) -> None:
+    """Call ``work(todo, write)`` with the items that ``path`` does not hold; it calls ``write(line)`` for each, in
+    order. Shows a progress bar with rate and remaining time on stderr. Raises RuntimeError if a line is missing."""
+    done, encode, synced = _keep_whole_chunks(path, len(items), 1), msgspec.json.Encoder().encode, 0.0
+    with tqdm(total=len(items), initial=done, desc=name, unit="item", dynamic_ncols=True) as bar, open(path, "ab") as f:
+
+        def write(line: dict) -> None:
+            nonlocal done, synced
+            f.write(encode(line) + b"\n")
+            f.flush()
+            if time.monotonic() - synced > SYNC:
+                os.fsync(f.fileno())
+                synced = time.monotonic()
+            done += 1
+            bar.update()
+
+        if done < len(items):
+            work(items[done:], write)
+        os.fsync(f.fileno())
+    if done != len(items):
+        raise RuntimeError(f"{name}: {done} results for {len(items)} items")
 
 
 def _keep_whole_chunks(path: Path, total: int, size: int) -> int:

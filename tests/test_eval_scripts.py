@@ -164,7 +164,7 @@ def test_limit_takes_the_first(cli, small_data, tmp_path):
     done = cli(INTERACTIVE, *interactive_args(small_data, "oracle", tmp_path / "i"), "--limit", 3, "--attempts", 2)
     assert done.returncode == 0, done.stderr
     assert [trip["key"] for trip in read_rows(tmp_path / "i" / "trajectories.jsonl")] == [
-        f"{attempt}/{idx}" for attempt in range(3) for idx in range(3)
+        f"{attempt}/{idx}" for idx in range(3) for attempt in range(3)
     ]
 
 
