@@ -10,6 +10,7 @@ import asyncio
 import os
 from collections.abc import Iterator, Sequence
 from functools import cached_property, partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -111,11 +112,16 @@ class Transformers(Checkpoint):
 
         inputs, config = prepared["inputs"], prepared["generation_config"]
         features = self.features(inputs.pop("pixel_values"), inputs["image_grid_thw"], hashes)
-        words = self.engine.tokenizer.convert_tokens_to_ids(list(config.stop_words))
         ends = config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id]
         inputs["mm_encoder_outputs"] = {"image": features}
-        inputs["custom_generate"] = partial(decode, riders=riders, stop={*words, *ends})
+        inputs["custom_generate"] = partial(decode, riders=riders, stop={*ends, *self._stop_tokens(config.stop_words)})
         return prepared
+
+    def _stop_tokens(self, words: Sequence[str]) -> list[int]:
+        known = self.engine.tokenizer.get_vocab()
+        for word in set(words) - known.keys():
+            raise DataError(f"template {self.engine.template_type}: stop word {word!r} is no single token; name another")
+        return [known[word] for word in words]
 
     def _text(self, said: list[int]) -> str:
         pad = self.engine.tokenizer.pad_token_id
@@ -140,7 +146,12 @@ def batches(requests: Sequence[Request], size: int) -> Iterator[dict[tuple, list
 
 
 class Vllm(Checkpoint):
-    """ms-swift's VllmEngine: all requests at once, each with its own seed; prefixes and pictures are cached there."""
+    """ms-swift's VllmEngine: all requests at once, each with its own seed; prefixes and pictures are kept there."""
+
+    def __init__(self, *args):
+        if find_spec("vllm") is None:
+            raise DataError("--engine vllm: vllm is not installed; pip install -r requirements-gpu.txt")
+        super().__init__(*args)
 
     @cached_property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -148,35 +159,37 @@ class Vllm(Checkpoint):
 
     @cached_property
     def engine(self):
-        try:
-            from swift import VllmEngine
-        except ImportError:
-            VllmEngine = None
-        if VllmEngine is None:
-            raise DataError("--engine vllm: vllm is not installed; pip install -r requirements-gpu.txt")
+        from swift import VllmEngine
+
         return VllmEngine(self.base, **self.loading(), **self.engine_arguments())
 
     def engine_arguments(self) -> dict:
         return {
-            "use_async_engine": True,
+            "use_async_engine": True,  # the other kind has one configuration, and so one seed, for all requests
             "enable_prefix_caching": True,
             "max_num_seqs": self.batch_size,
             "limit_mm_per_prompt": {"image": 1, "video": 0},
         }
 
     def answer(self, requests: Sequence[Request], temperature: float | Sequence[float], seed: int) -> list[str]:
-        engine = self.engine
+        """A question that is asked greedily several times is asked once."""
         heats = temperatures_of(requests, temperature)
+        names = [
+            (r.system, r.prompt, r.image, r.key if heat else None) for r, heat in zip(requests, heats, strict=True)
+        ]
+        unique = dict(zip(names, zip(requests, heats, strict=True), strict=True))
+        outs = self.loop.run_until_complete(self._ask(list(unique.values()), seed))
+        said = dict(zip(unique, (out.choices[0].message.content for out in outs), strict=True))
+        return [said[name] for name in names]
 
-        async def all_at_once() -> list:
-            asked = (engine.infer_async(infer_request(r), self.request_config(r, t, seed)) for r, t in zip(requests, heats, strict=True))
-            return await asyncio.gather(*asked)
+    async def _ask(self, questions: list[tuple[Request, float]], seed: int) -> list:
+        asked = [(infer_request(r), self.config(heat, sample_seed(r, seed) if heat else None)) for r, heat in questions]
+        return await asyncio.gather(*(self.engine.infer_async(*one) for one in asked))
 
-        return [out.choices[0].message.content for out in self.loop.run_until_complete(all_at_once())]
 
-    def request_config(self, request: Request, temperature: float, seed: int):
-        """A sampled request has its own seed, from its key."""
-        return self.config(temperature, int(rng(seed, "sample", request.key).integers(2**31)) if temperature else None)
+def sample_seed(request: Request, seed: int) -> int:
+    """What a sampled request has to itself: 31 bits from the run's seed and its key."""
+    return int(rng(seed, "sample", request.key).integers(2**31))
 
 
 def set_max_pixels(max_pixels: int | None) -> None:
