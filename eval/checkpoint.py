@@ -42,7 +42,7 @@ class Checkpoint:
         }
 
     def config(self, temperature: float, seed: int | None = None):
-        """Every field set: what is left open comes from the model's generation_config (Qwen ships a penalty of 1.05)."""
+        """Every field set: what is left open comes from the model's generation_config (Qwen's penalty is 1.05)."""
         from swift import RequestConfig
 
         plain = {"top_k": -1, "top_p": 1.0, "repetition_penalty": 1.0}
@@ -120,7 +120,9 @@ class Transformers(Checkpoint):
     def _stop_tokens(self, words: Sequence[str]) -> list[int]:
         known = self.engine.tokenizer.get_vocab()
         for word in set(words) - known.keys():
-            raise DataError(f"template {self.engine.template_type}: stop word {word!r} is no single token; name another")
+            raise DataError(
+                f"template {self.engine.template_type}: stop word {word!r} is no single token; name another"
+            )
         return [known[word] for word in words]
 
     def _text(self, said: list[int]) -> str:

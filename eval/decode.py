@@ -100,10 +100,12 @@ class Features:
         self.model, self.kept = model, {}
 
     def __call__(self, pixels: torch.Tensor, grid: torch.Tensor, hashes: Sequence[str]):
-        """The tower's output for a batch: ``pixels`` (patches, values), ``grid`` and ``hashes`` one for each picture."""
+        """The tower's output for a batch: ``pixels`` (patches, values), ``grid`` and ``hashes`` one a picture."""
         parts = pixels.split(grid.prod(-1).tolist())
         for i, name in enumerate(hashes):
-            out = self.kept.pop(name, None) or self.model.get_image_features(parts[i], grid[i : i + 1], return_dict=True)
+            out = self.kept.pop(name, None) or self.model.get_image_features(
+                parts[i], grid[i : i + 1], return_dict=True
+            )
             self.kept[name] = out  # the latest stands last
         outs = [self.kept[name] for name in hashes]
         while len(self.kept) > PICTURES:

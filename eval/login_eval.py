@@ -14,7 +14,17 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from common import answers, checked_manifest, engine_and_run, engine_flags, finish, positive, run_main, side_by_side, spent
+from common import (
+    answers,
+    checked_manifest,
+    engine_and_run,
+    engine_flags,
+    finish,
+    positive,
+    run_main,
+    side_by_side,
+    spent,
+)
 from engines import ENGINES, Engine
 from login_score import baselines, with_predictions
 from shards import run_items, shard_flags

@@ -93,7 +93,10 @@ def rank(agent: str) -> tuple[int, str]:
 
 def by_length(results: dict[str, dict[str, dict]]) -> str:
     """The length tables of the sets that were played."""
-    titles = {"interactive_id": "Success by path length, held in", "interactive_ood": "Success by path length, held out"}
+    titles = {
+        "interactive_id": "Success by path length, held in",
+        "interactive_ood": "Success by path length, held out",
+    }
     played = [name for name in titles if any(name in sets for sets in results.values())]
     return "".join(f"{titles[name]}:\n\n{length_table(results, name)}\n\n" for name in played)
 

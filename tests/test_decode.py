@@ -83,6 +83,7 @@ def inputs(engine, small_data) -> tuple[dict, list[str]]:
     some = [*list(rows.values())[:3], list(rows.values())[1]]
     pictures = [str(small_data / row["images"][0]) for row in some]
     template = engine.template
+    template.model = engine.model  # as the engine does before it asks
     template.set_mode("transformers")
     asked = [InferRequest(messages=r["messages"][:1], images=[p]) for r, p in zip(some, pictures, strict=True)]
     return template.data_collator([template.encode(one) for one in asked]), pictures

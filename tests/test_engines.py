@@ -304,12 +304,18 @@ def test_vllm_says_that_it_is_missing(engines, tiny_model):
 def test_vllm_is_started_with_arguments_that_ms_swift_has(vllm):
     """Read from ms-swift's source: its module cannot be imported without vllm."""
     source = Path(importlib.util.find_spec("swift").origin).parent / "infer_engine" / "vllm_engine.py"
-    engine = next(n for n in ast.parse(source.read_text()).body if isinstance(n, ast.ClassDef) and n.name == "VllmEngine")
+    engine = next(
+        n for n in ast.parse(source.read_text()).body if isinstance(n, ast.ClassDef) and n.name == "VllmEngine"
+    )
     methods = {n.name: n for n in engine.body if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)}
     known = {argument.arg for argument in methods["__init__"].args.kwonlyargs}
     given = vllm.loading() | vllm.engine_arguments()
     assert set(given) <= known and given["enable_prefix_caching"] and given["template_type"] == "gelab_qwen2_5_vl"
-    assert [argument.arg for argument in methods["infer_async"].args.args] == ["self", "infer_request", "request_config"]
+    assert [argument.arg for argument in methods["infer_async"].args.args] == [
+        "self",
+        "infer_request",
+        "request_config",
+    ]
 
 
 def test_vllm_asks_what_transformers_asks(vllm, checkpoint, tiny, requests):
