@@ -85,10 +85,8 @@ def _start_and_wait(out: Path, name: str, total: int, count: int) -> None:
             while any(process.poll() is None for process in started):
                 time.sleep(0.2)
                 if any(process.poll() for process in started):
-                    break
-                bar.n = sum(_lines(_folder(out, (i, count)) / name) for i in range(count))
-                bar.refresh()
-            bar.update(total - bar.n)
+                    break  # one has failed
+                bar.update(sum(_lines(_folder(out, (i, count)) / name) for i in range(count)) - bar.n)
     finally:
         for process in started:
             process.kill()
@@ -100,15 +98,12 @@ def _start_and_wait(out: Path, name: str, total: int, count: int) -> None:
 
 def _start(out: Path, which: Shard) -> subprocess.Popen:
     """One process, on its own GPU where there are any (more processes than GPUs share them)."""
-    said = list(sys.argv)
-    at = next(i for i, word in enumerate(said) if word.split("=")[0] == "--nproc")
-    del said[at : at + (1 if "=" in said[at] else 2)]
     gpus = visible_gpus()
     env = os.environ | ({"CUDA_VISIBLE_DEVICES": gpus[which[0] % len(gpus)]} if gpus else {})
     folder = _folder(out, which)
     folder.mkdir(exist_ok=True)
     with open(folder / LOG, "w") as log:
-        command = [sys.executable, *said, "--shard", f"{which[0]}/{which[1]}"]
+        command = [sys.executable, *sys.argv, "--nproc", "1", "--shard", f"{which[0]}/{which[1]}"]  # the last counts
         return subprocess.Popen(command, env=env, stdout=log, stderr=log)
 
 

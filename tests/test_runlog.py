@@ -132,3 +132,20 @@ def test_in_order_a_line_is_there_when_it_is_written(tmp_path):
 def test_in_order_a_lost_result_is_an_error(tmp_path):
     with pytest.raises(RuntimeError, match="test: 2 results for 3 items"):
         run_in_order(tmp_path / "r.jsonl", range(3), lambda todo, write: one_by_one(todo[:2], write), "test")
+
+
+def test_a_file_has_one_writer(tmp_path):
+    """A second process on the same folder, as after a kill that left a child alive, must not double a row."""
+    path = tmp_path / "r.jsonl"
+
+    def again(todo, write):
+        for start in (
+            lambda: run_in_order(path, range(3), one_by_one, "x"),
+            lambda: run_chunks(path, [1], 1, work, "x"),
+        ):
+            with pytest.raises(DataError, match="r.jsonl: another process writes it; wait for it or end it"):
+                start()
+        one_by_one(todo, write)
+
+    run_in_order(path, range(3), again, "test")
+    assert [row["item"] for row in read_rows(path)] == [0, 1, 2]

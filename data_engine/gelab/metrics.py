@@ -9,8 +9,8 @@ Static columns of the paper, decoded from its numbers (they add up for all model
 
 and the plain ones beside them: first_click, middle_click, complete, step_all, task_all (every step of a task right).
 Interactive: pass_at_1 is the mean over sampled attempts, pass_at_k any of the k; success is arrival. Both are the
-paper's (the cells of its Table 2 are whole numbers of 5 x tasks, and of tasks). pass_at_k_unbiased[j] beside them is the
-chance that j of the n attempts, drawn without replacement, hold a success: 1 - C(n - c, j) / C(n, j) for c successes
+paper's (the cells of its Table 2 are whole numbers of 5 x tasks, and of tasks). pass_at_k_unbiased[j] beside them: the
+chance that j of the n attempts, drawn without replacement, hold a success, 1 - C(n - c, j) / C(n, j) for c successes
 (Chen et al., arXiv 2107.03374, equation 1); its 1 is pass_at_1, its n pass_at_k. ``intervals``: 95 %, over tasks.
 """
 
