@@ -19,6 +19,7 @@ from data_engine.dataset import DataError, read_json, sha256
 from data_engine.episode import Request
 from data_engine.seeds import rng
 
+CONTEXT = 8192  # tokens that vllm keeps room for; a question of ours with its picture has 300 to 1,500
 TEMPLATES = {"qwen2_5_vl": "gelab_qwen2_5_vl", "qwen3_vl": "gelab_qwen3_vl"}  # config.json's model_type -> ours
 
 
@@ -170,6 +171,7 @@ class Vllm(Checkpoint):
             "use_async_engine": True,  # the other kind has one configuration, and so one seed, for all requests
             "enable_prefix_caching": True,
             "max_num_seqs": self.batch_size,
+            "max_model_len": CONTEXT,
             "limit_mm_per_prompt": {"image": 1, "video": 0},
         }
 
