@@ -1,23 +1,21 @@
 """One table, the training curves and a few walks of a run: ``python eval/summary.py RUN_DIR``.
 
 RUN_DIR holds ``eval/AGENT/SET/metrics.json`` (SET: static_id, static_ood, interactive_id, interactive_ood), and where
-a model was trained ``sft/logging.jsonl`` and ``data/world``. Writes summary.md, curves.png and examples/*.png there.
+a model was trained ``data/world`` and ``STAGE/logging.jsonl`` (STAGE: sft, st_rl, mt_rl). Writes summary.md, curves.png
+and examples/*.png there.
 """
 
 import argparse
 import sys
 from pathlib import Path
 
-import matplotlib
 from common import run_main
+from curves import STAGES, draw_stages, gains
 from PIL import Image, ImageDraw, ImageFont
 
 from data_engine.dataset import DataError, read_json, read_rows
 from data_engine.gelab.world import World
 from data_engine.geometry import Size, to_canvas
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402
 
 COLUMNS = {  # heading -> (set, metric)
     "step, held in": ("static_id", "step_all"),
@@ -37,7 +35,7 @@ Held in: the subtrees whose paths were trained. Held out: another subtree, of wh
 What it is: the oracle shows that rows, environment and scores agree; random and base (untrained) are the floor.
 What it is not: proof of sight. `blind` never opens a screenshot and answers from the training rows by text alone; as
 far as it goes, page ids in the question give the answer away, and a model may have learnt the same."""
-ORDER = ["oracle", "random", "blind", "base", "sft"]  # reference policies first, then the stages
+ORDER = ["oracle", "random", "blind", "base", *STAGES]  # reference policies first, then the stages
 FRAME = 224  # pixels, longer side of a screenshot in an example
 
 
@@ -109,22 +107,6 @@ def sizes(results: dict[str, dict[str, dict]]) -> str:
     return f"Sizes: {', '.join(f'{name} {n}' for name, n in counts.items())}. Commit: {', '.join(commits)}."
 
 
-def draw_curves(log: Path, path: Path) -> None:
-    """Loss and token accuracy by step, from ms-swift's logging.jsonl."""
-    rows = [row for row in read_rows(log) if "loss" in row]
-    steps = [int(str(row["global_step/max_steps"]).split("/")[0]) for row in rows]
-    figure, axes = plt.subplots(1, 2, figsize=(9, 3.2))
-    for axis, key, title in zip(axes, ("loss", "token_acc"), ("loss (nats a token)", "token accuracy"), strict=True):
-        axis.plot(steps, [float(row[key]) for row in rows], linewidth=1)
-        axis.set_title(title)
-        axis.set_xlabel("step")
-        axis.grid(alpha=0.3)
-    axes[0].set_yscale("log")
-    figure.tight_layout()
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
-
-
 def draw_walk(world: World, trajectory: dict, path: Path) -> None:
     """One walk as a strip: every screenshot with the click on it, the outcome and the answer below."""
     turns = trajectory["turns"]
@@ -156,8 +138,9 @@ def _wrap(text: str, columns: int) -> str:
 def draw_examples(run: Path, folder: Path) -> list[Path]:
     """For each set of the last stage: the longest walk that arrived and the first that did not, both greedy."""
     world, made = World(run / "data" / "world"), []
+    last = next((stage for stage in reversed(STAGES) if (run / "eval" / stage).is_dir()), STAGES[0])
     for name in ("interactive_id", "interactive_ood"):
-        log = run / "eval" / "sft" / name / "trajectories.jsonl"
+        log = run / "eval" / last / name / "trajectories.jsonl"
         walks = [t for t in read_rows(log) if t["attempt"] == 0] if log.is_file() else []
         arrived = max((t for t in walks if t["arrived"]), key=lambda t: t["path"], default=None)
         failed = next((t for t in walks if not t["arrived"]), None)
@@ -174,11 +157,11 @@ def main() -> None:
     parser.add_argument("run", type=Path, metavar="RUN_DIR")
     args = parser.parse_args()
     results = read_results(args.run)
-    text = f"{summary_table(results)}\n\n{LEGEND}\n\n{by_length(results)}{sizes(results)}\n"
+    gained = f"Pass@1 minus that of SFT, in points:\n\n{gains(args.run)}\n" if gains(args.run) else ""
+    text = f"{summary_table(results)}\n\n{gained}{LEGEND}\n\n{by_length(results)}{sizes(results)}\n"
     (args.run / "summary.md").write_text(text, encoding="utf-8")
     print(text)
-    if (args.run / "sft" / "logging.jsonl").is_file():
-        draw_curves(args.run / "sft" / "logging.jsonl", args.run / "curves.png")
+    draw_stages(args.run, results, args.run / "curves.png")
     draw_examples(args.run, args.run / "examples")
 
 

@@ -9,16 +9,17 @@ from pathlib import Path
 import pytest
 
 REPO = Path(__file__).resolve().parents[1]
+STAGES = ["sft", "st_rl", "mt_rl"]
 
 
 def start(run: Path) -> subprocess.CompletedProcess:
     env = os.environ | {
         "RUN": str(run),
-        "STEPS": "4",
+        "STEPS": "2",
         "LIMIT": "2",
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
     }
-    for name in ("NPROC_PER_NODE", "RESUME", "MODEL", "GELAB_DATA", "MAX_PIXELS"):
+    for name in ("NPROC_PER_NODE", "RESUME", "MODEL", "GELAB_DATA", "MAX_PIXELS", "TEMPLATE", "ADAPTER", "GUARD_STEPS"):
         env.pop(name, None)
     return subprocess.run(
         ["bash", str(REPO / "recipes" / "quickstart.sh")],
@@ -38,14 +39,20 @@ def test_quickstart_runs_and_runs_again_on_what_is_there(tmp_path):
     first = start(run)
     assert first.returncode == 0, first.stdout[-3000:] + first.stderr[-3000:]
     assert "| oracle | 100.0 | 100.0 |" in first.stdout
-    for name in ("summary.md", "curves.png", "pictures/topology.png", "sft/checkpoint-4/trainer_state.json"):
+    for name in ("summary.md", "curves.png", "pictures/topology.png"):
         assert (run / name).is_file(), name
-    metrics = json.loads((run / "eval" / "sft" / "interactive_ood" / "metrics.json").read_text())
+    agents = [line.split(" | ")[0].removeprefix("| ") for line in first.stdout.splitlines() if line.startswith("| ")]
+    assert agents[1:8] == ["oracle", "random", "blind", "base", *STAGES]
+    states = [run / stage / "checkpoint-2" / "trainer_state.json" for stage in STAGES]
+    assert [json.loads(state.read_text())["global_step"] for state in states] == [2, 2, 2]
+    started = [json.loads((run / stage / "args.json").read_text())["model"] for stage in STAGES]
+    assert started == [str(run / part) for part in ("model", "sft/checkpoint-2", "st_rl/checkpoint-2")]
+    metrics = json.loads((run / "eval" / "mt_rl" / "interactive_ood" / "metrics.json").read_text())
     assert metrics["metrics"]["k"] == 5 and metrics["metrics"]["tasks"] == 2
     assert metrics["commit"] != "unknown"
 
-    checkpoint = (run / "sft" / "checkpoint-4" / "trainer_state.json").stat().st_mtime_ns
+    written = [state.stat().st_mtime_ns for state in states]
     again = start(run)
     assert again.returncode == 0, again.stderr[-3000:]
-    assert (run / "sft" / "checkpoint-4" / "trainer_state.json").stat().st_mtime_ns == checkpoint
+    assert [state.stat().st_mtime_ns for state in states] == written
     assert again.stdout.splitlines()[-12:] == first.stdout.splitlines()[-12:]

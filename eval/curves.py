@@ -1,0 +1,105 @@
+"""The stages of a run side by side: what each learned from, what it is worth, and whether RL gained anything."""
+
+from pathlib import Path
+
+import matplotlib
+
+from data_engine.bootstrap import interval
+from data_engine.dataset import read_rows
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt  # noqa: E402
+
+STAGES = ["sft", "st_rl", "mt_rl"]
+LINES = {  # stage -> title, columns of its log that are drawn
+    "sft": ("SFT: loss, nats a token", ["loss"]),
+    "st_rl": (
+        "ST-RL: parts of the reward",
+        [f"rewards/Gelab{part}/mean" for part in ("Type", "Coord", "Intent", "Format")],
+    ),
+    "mt_rl": (
+        "MT-RL: reward and readable answers",
+        [f"rewards/Gelab{part}/mean" for part in ("A2B", "Progress", "ParseRate")],
+    ),
+}
+SETS = {"interactive_id": "held in", "interactive_ood": "held out"}
+SMOOTH = 10  # RL steps behind a point: a step has few questions
+
+
+def draw_stages(run: Path, results: dict[str, dict[str, dict]], path: Path) -> None:
+    """One panel for the log of each trained stage, then Pass@1 of the stages with intervals. None trained: no file."""
+    logs = {stage: run / stage / "logging.jsonl" for stage in STAGES}
+    trained = [stage for stage, log in logs.items() if log.is_file()]
+    if not trained:
+        return
+    figure, axes = plt.subplots(1, len(trained) + 1, figsize=(4 * (len(trained) + 1), 3.2))
+    for axis, stage in zip(axes[:-1], trained, strict=True):
+        _draw_log(axis, read_rows(logs[stage]), *LINES[stage], smooth=1 if stage == "sft" else SMOOTH)
+    _draw_success(axes[-1], {agent: results[agent] for agent in ("base", *STAGES) if agent in results})
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def _draw_log(axis, rows, title: str, keys: list[str], smooth: int) -> None:
+    """Columns of ms-swift's logging.jsonl by step, each point the mean of the last ``smooth`` steps."""
+    rows = [row for row in rows if "loss" in row]
+    steps = [int(str(row["global_step/max_steps"]).split("/")[0]) for row in rows]
+    for key in keys:
+        values = [float(row[key]) for row in rows]
+        means = [sum(values[max(0, i - smooth) : i]) / min(i, smooth) for i in range(1, len(values) + 1)]
+        axis.plot(steps, means, linewidth=1.2, label=key.removeprefix("rewards/Gelab").removesuffix("/mean"))
+    if len(keys) > 1:
+        axis.set_ylim(-0.03, 1.03)
+        axis.legend(fontsize=8)
+    else:
+        axis.set_yscale("log")
+    axis.set_title(title, fontsize=10)
+    axis.set_xlabel("step")
+    axis.grid(alpha=0.3)
+
+
+def _draw_success(axis, results: dict[str, dict[str, dict]]) -> None:
+    for place, (name, label) in enumerate(SETS.items()):
+        played = [(i, sets[name]["metrics"]) for i, sets in enumerate(results.values()) if name in sets]
+        rates = [metrics["pass_at_1"] for _, metrics in played]
+        ends = [
+            metrics["intervals"]["pass_at_1"] or (rate, rate) for rate, (_, metrics) in zip(rates, played, strict=True)
+        ]
+        around = [
+            [rate - low for rate, (low, _) in zip(rates, ends, strict=True)],
+            [high - rate for rate, (_, high) in zip(rates, ends, strict=True)],
+        ]
+        axis.bar([i + 0.4 * place for i, _ in played], rates, 0.36, yerr=around, capsize=3, label=label)
+    axis.set_xticks([i + 0.2 for i in range(len(results))], list(results))
+    axis.set_ylim(0, 1.03)
+    axis.set_title("Pass@1, 95 % intervals", fontsize=10)
+    axis.legend(fontsize=8)
+    axis.grid(axis="y", alpha=0.3)
+
+
+def gains(run: Path) -> str:
+    """Pass@1 of each RL stage minus SFT's, in points with a 95 % interval; a line a set. Empty without such stages."""
+    lines = []
+    for name, label in SETS.items():
+        rates = {stage: _rates(run / "eval" / stage / name / "trajectories.jsonl") for stage in STAGES}
+        if rates["sft"]:
+            later = [f"{stage} {gain(rates[stage], rates['sft'])}" for stage in STAGES[1:] if rates[stage]]
+            lines += [f"{label}: {', '.join(later)}"] if later else []
+    return "".join(f"{line}\n" for line in lines)
+
+
+def gain(after: dict[str, float], before: dict[str, float]) -> str:
+    """Mean difference over the tasks that both played. The bootstrap draws tasks: what is hard for both cancels."""
+    differences = [after[task] - before[task] for task in before if task in after]
+    low, high = interval((difference, 1.0) for difference in differences) or (float("nan"), float("nan"))
+    return f"{100 * sum(differences) / len(differences):+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"
+
+
+def _rates(path: Path) -> dict[str, float]:
+    """Task -> share of its sampled attempts that arrived."""
+    tries: dict[str, list[bool]] = {}
+    for row in read_rows(path) if path.is_file() else []:
+        if row["attempt"] > 0:
+            tries.setdefault(row["task"], []).append(row["arrived"])
+    return {task: sum(arrived) / len(arrived) for task, arrived in tries.items()}
