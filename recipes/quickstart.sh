@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# GE-Lab's three stages, end to end, on the small base model of this repository.   Hardware: two CPU cores, 4 GB; no GPU, no hub.
+# GE-Lab's three stages, end to end, from the small base model.   Hardware: two CPU cores, 4 GB; no GPU, no hub.
 # Takes:     about 3 minutes of installation once, then about 25 minutes (measured: recipes/RESULTS.md).
 # Run:       bash recipes/quickstart.sh
 # Again:     the same command; what is there is reused, and a training that was killed goes on from its last checkpoint.
-# Small:     STEPS=2 LIMIT=2 RUN=runs/smoke bash recipes/quickstart.sh     (does it run? its scores mean nothing)
+# Override:  bash recipes/quickstart.sh --learning_rate 1e-4       (in all three stages; the last flag wins)
+# Small:     STEPS=2 LIMIT=2 RUN=runs/smoke bash recipes/quickstart.sh --per_device_train_batch_size 4     (does it run?)
 # Leaves:    runs/quickstart/ with world/ data/ model/ sft/ st_rl/ mt_rl/ eval/ pictures/ summary.md curves.png examples/
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -25,20 +26,20 @@ python tools/show_world.py "$RUN/world" --out "$RUN/pictures"
 # 2. The base model: a Qwen3-VL of 3.4 million weights that can point at things and name them, and knows no world.
 python tools/make_tiny_model.py "$RUN/model" --from-base
 
-# 3. SFT, ST-RL, MT-RL by the recipes that train the real model; these flags are what a tiny model on a CPU needs instead.
+# 3. The stages, by the recipes that train the real model; these flags are what a tiny model on a CPU needs instead.
 cpu=(
-    --model_type qwen3_vl
+    --model_type qwen3_vl --freeze_vit false --freeze_aligner false     # all of its weights learn
     --use_cpu true --torch_dtype float32 --bf16 true --fp16 false --attn_impl eager --deepspeed '' --ddp_backend gloo
     --gradient_accumulation_steps 1 --gradient_checkpointing false --weight_decay 0.01
     --num_train_epochs 1000 --dataloader_num_workers 0 --dataset_num_proc 1
-    --save_steps 50 --save_total_limit 2 --report_to none
+    --save_steps 20 --save_total_limit 2 --report_to none
 )
 sft=(
-    --dataset gelab/sft gelab/sft_chat       # single questions as the paper's, and whole chats: MT-RL is one chat a task
-    --freeze_vit false --freeze_aligner false
-    --optimizer gui_muon --learning_rate 1e-3 --adam_beta2 0.99 --per_device_train_batch_size 8 --logging_steps 5
+    --dataset gelab/sft gelab/sft_chat       # the paper's single questions, and whole chats: MT-RL is one chat a task
+    --optimizer gui_muon --learning_rate 1e-3 --warmup_ratio 0.1 --adam_beta2 0.99
+    --per_device_train_batch_size 4 --logging_steps 5
 )
-rl=(--learning_rate 3e-5 --max_completion_length 48 --per_device_train_batch_size 16)
+rl=(--learning_rate 1e-4 --max_completion_length 48 --per_device_train_batch_size 16)    # 4 questions a step
 flags=("$@")
 
 train() {   # train STAGE MODEL STEPS [FLAGS]: the stage's recipe goes on from MODEL; a finished stage is left as it is
@@ -51,10 +52,10 @@ train() {   # train STAGE MODEL STEPS [FLAGS]: the stage's recipe goes on from M
             bash "recipes/gelab/$stage.sh" "${cpu[@]}" --max_steps "$steps" "$@" "${flags[@]}"
     fi
 }
-SFT_STEPS="${STEPS:-300}" ST_STEPS="${STEPS:-50}" MT_STEPS="${STEPS:-40}"
+SFT_STEPS="${STEPS:-120}" ST_STEPS="${STEPS:-80}" MT_STEPS="${STEPS:-20}"    # SFT: 2/3 epoch, the rest is RL's
 train sft "$RUN/model" "$SFT_STEPS" "${sft[@]}"
 train st_rl "$RUN/sft/checkpoint-$SFT_STEPS" "$ST_STEPS" "${rl[@]}"
-train mt_rl "$RUN/st_rl/checkpoint-$ST_STEPS" "$MT_STEPS" "${rl[@]}" --max_turns 6
+train mt_rl "$RUN/st_rl/checkpoint-$ST_STEPS" "$MT_STEPS" "${rl[@]}" --max_turns 5    # the longest way is 4
 
 # 4. Scores: reference policies, the base model and each stage, on held-in and held-out subtrees.
 score() {   # score AGENT ATTEMPTS ENGINE [--model M]
@@ -64,13 +65,14 @@ score() {   # score AGENT ATTEMPTS ENGINE [--model M]
         python eval/gelab_static.py --engine "$@" --data "$RUN/data/eval_$set.jsonl" \
             --out "$RUN/eval/$agent/static_$set" --max-new-tokens 48 ${LIMIT:+--limit "$LIMIT"}
         python eval/gelab_interactive.py --engine "$@" --world "$RUN/data/world" --tasks "$RUN/data/tasks_$set.jsonl" \
-            --attempts "$attempts" --out "$RUN/eval/$agent/interactive_$set" --max-new-tokens 48 ${LIMIT:+--limit "$LIMIT"}
+            --attempts "$attempts" --out "$RUN/eval/$agent/interactive_$set" \
+            --max-new-tokens 48 ${LIMIT:+--limit "$LIMIT"}
     done
 }
 mkdir -p "$RUN/logs"
 for agent in oracle random blind; do score "$agent" 5 "$agent" > "$RUN/logs/$agent.log"; done
 logged() { score "$@" > "$RUN/logs/$1.log" 2>&1 || { cat "$RUN/logs/$1.log" >&2; exit 1; }; }
-logged base 1 transformers --model "$RUN/model" &        # two models side by side; base has one attempt, it knows nothing yet
+logged base 1 transformers --model "$RUN/model" &        # two side by side; one attempt for base, which knows no world
 logged sft 5 transformers --model "$RUN/sft/checkpoint-$SFT_STEPS"
 wait $!
 logged st_rl 5 transformers --model "$RUN/st_rl/checkpoint-$ST_STEPS" &

@@ -22,7 +22,7 @@ def start(run: Path) -> subprocess.CompletedProcess:
     for name in ("NPROC_PER_NODE", "RESUME", "MODEL", "GELAB_DATA", "MAX_PIXELS", "TEMPLATE", "ADAPTER", "GUARD_STEPS"):
         env.pop(name, None)
     return subprocess.run(
-        ["bash", str(REPO / "recipes" / "quickstart.sh")],
+        ["bash", str(REPO / "recipes" / "quickstart.sh"), "--per_device_train_batch_size", "4"],
         env=env,
         cwd=run.parent,
         capture_output=True,
