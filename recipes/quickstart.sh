@@ -63,10 +63,10 @@ score() {   # score AGENT ATTEMPTS ENGINE [--model M]
     shift 2
     for set in id ood; do
         python eval/gelab_static.py --engine "$@" --data "$RUN/data/eval_$set.jsonl" \
-            --out "$RUN/eval/$agent/static_$set" --max-new-tokens 48 ${LIMIT:+--limit "$LIMIT"}
+            --out "$RUN/eval/$agent/static_$set" --max-new-tokens 48 ${LIMIT:+--limit "$LIMIT"} || return
         python eval/gelab_interactive.py --engine "$@" --world "$RUN/data/world" --tasks "$RUN/data/tasks_$set.jsonl" \
             --attempts "$attempts" --out "$RUN/eval/$agent/interactive_$set" \
-            --max-new-tokens 48 ${LIMIT:+--limit "$LIMIT"}
+            --max-new-tokens 48 ${LIMIT:+--limit "$LIMIT"} || return
     done
 }
 mkdir -p "$RUN/logs"
