@@ -79,14 +79,14 @@ def _draw_success(axis, results: dict[str, dict[str, dict]]) -> None:
 
 
 def gains(run: Path) -> str:
-    """Pass@1 of each RL stage minus SFT's, in points with a 95 % interval; a line a set. Empty without such stages."""
+    """Pass@1 of each RL stage minus SFT's, with intervals; a paragraph a set. Empty without such stages."""
     lines = []
     for name, label in SETS.items():
         rates = {stage: _rates(run / "eval" / stage / name / "trajectories.jsonl") for stage in STAGES}
         if rates["sft"]:
             later = [f"{stage} {gain(rates[stage], rates['sft'])}" for stage in STAGES[1:] if rates[stage]]
-            lines += [f"{label}: {', '.join(later)}"] if later else []
-    return "".join(f"{line}\n" for line in lines)
+            lines += [f"Pass@1 minus that of SFT, {label}, in points: {', '.join(later)}."] if later else []
+    return "".join(f"{line}\n\n" for line in lines)
 
 
 def gain(after: dict[str, float], before: dict[str, float]) -> str:

@@ -32,7 +32,7 @@ step of a task right. `Pass@1`: arrival within the step limit, mean over sampled
 In brackets: 95 %, bootstrap over tasks; nothing where all tasks came out alike.
 Held in: the subtrees whose paths were trained. Held out: another subtree, of which training saw only single edges.
 
-What it is: the oracle shows that rows, environment and scores agree; random and base (untrained) are the floor.
+What it is: the oracle shows that rows, environment and scores agree; random and base (before SFT) are the floor.
 What it is not: proof of sight. `blind` never opens a screenshot and answers from the training rows by text alone; as
 far as it goes, page ids in the question give the answer away, and a model may have learnt the same."""
 ORDER = ["oracle", "random", "blind", "base", *STAGES]  # reference policies first, then the stages
@@ -157,8 +157,7 @@ def main() -> None:
     parser.add_argument("run", type=Path, metavar="RUN_DIR")
     args = parser.parse_args()
     results = read_results(args.run)
-    gained = f"Pass@1 minus that of SFT, in points:\n\n{gains(args.run)}\n" if gains(args.run) else ""
-    text = f"{summary_table(results)}\n\n{gained}{LEGEND}\n\n{by_length(results)}{sizes(results)}\n"
+    text = f"{summary_table(results)}\n\n{gains(args.run)}{LEGEND}\n\n{by_length(results)}{sizes(results)}\n"
     (args.run / "summary.md").write_text(text, encoding="utf-8")
     print(text)
     draw_stages(args.run, results, args.run / "curves.png")

@@ -34,7 +34,8 @@ def test_gains_are_paired_by_task_and_leave_greedy_out(curves, tmp_path):
     play(tmp_path, "sft", {"A": [True, True, False], "B": [True, False, False]})  # 1/2 and 0
     play(tmp_path, "mt_rl", {"A": [False, True, True], "B": [False, False, False]})  # 1 and 0
     # differences 1/2 and 0; drawn twice with replacement their mean is 0, 1/4 or 1/2
-    assert curves.gains(tmp_path) == "held out: mt_rl +25.0 (+0.0 to +50.0)\n"
+    gained = "Pass@1 minus that of SFT, held out, in points: mt_rl +25.0 (+0.0 to +50.0)."
+    assert curves.gains(tmp_path) == f"{gained}\n\n"
 
 
 def test_no_gain_without_a_later_stage(curves, tmp_path):
