@@ -92,8 +92,9 @@ def gains(run: Path) -> str:
 def gain(after: dict[str, float], before: dict[str, float]) -> str:
     """Mean difference over the tasks that both played. The bootstrap draws tasks: what is hard for both cancels."""
     differences = [after[task] - before[task] for task in before if task in after]
-    low, high = interval((difference, 1.0) for difference in differences) or (float("nan"), float("nan"))
-    return f"{100 * sum(differences) / len(differences):+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"
+    ends = interval((difference, 1.0) for difference in differences)
+    gained = f"{100 * sum(differences) / len(differences):+.1f}"
+    return gained + (f" ({100 * ends[0]:+.1f} to {100 * ends[1]:+.1f})" if ends else "")
 
 
 def _rates(path: Path) -> dict[str, float]:
