@@ -22,9 +22,11 @@ class Stage:
 
 
 # A model without sight stands still before it can tell which of several things is meant. It learns first where the only
-# thing on a page is (on the grid there are 32 places, so the digits of an answer are few) and, on cuttings, what it is.
+# thing on a page is (on the grid there are 32 places, so the digits of an answer are few) and, on cuttings, what it is; then which of
+# a few is meant, with few names: among hundreds, each is too rare to find out that names and places belong together.
 STAGES = {
     "start": Stage({screens.one: 0.4, screens.tile: 0.4, screens.crop_sign: 0.2}, naming=0.6),
+    "few": Stage({screens.few: 0.7, screens.one: 0.2, screens.tile: 0.1}, naming=0.4),
     "see": Stage(
         {
             screens.icons: 0.35,

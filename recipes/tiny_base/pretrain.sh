@@ -38,6 +38,7 @@ stage() {   # stage NAME SCREENS STEPS BATCH [FLAGS]: goes on from the last stag
 
 # Easy first: where is the one thing, what is it; which of several is it; words and forms. What failed: recipes/RESULTS.md.
 stage start start  800 16 "$@"
+stage few   few   2000  8 "$@"
 stage see   see   4000  8 "$@"
 stage read  read  4000  8 "$@"
 stage all   all   4000  8 "$@"
