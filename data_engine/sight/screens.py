@@ -76,9 +76,24 @@ def one(generator: np.random.Generator, page_size: Size) -> Screen:
     return _page(generator, page_size, names, _on_grid(generator, 1, *SHAPE_SIDES), bare=True)
 
 
-def few(generator: np.random.Generator, page_size: Size) -> Screen:
+def two(generator: np.random.Generator, page_size: Size) -> Screen:
+    """Two shapes on the grid, always the same two."""
+    return _plain(generator, page_size, PLAIN[:2], 2)
+
+
+def four(generator: np.random.Generator, page_size: Size) -> Screen:
+    """Two or three of four plainly different shapes on the grid."""
+    return _plain(generator, page_size, PLAIN[:4], 3)
+
+
+def eight(generator: np.random.Generator, page_size: Size) -> Screen:
     """Two to four of eight plainly different shapes on the grid."""
-    return _page(generator, page_size, PLAIN, _on_grid(generator, int(generator.integers(2, 5)), *SHAPE_SIDES), bare=True)
+    return _plain(generator, page_size, PLAIN, 4)
+
+
+def _plain(generator, page_size: Size, names: tuple[str, ...], most: int) -> Screen:
+    count = int(generator.integers(2, most + 1))
+    return _page(generator, page_size, names, _on_grid(generator, count, *SHAPE_SIDES), bare=True)
 
 
 def shapes(generator: np.random.Generator, page_size: Size) -> Screen:
