@@ -133,7 +133,7 @@ def test_equal_arguments_equal_bytes_and_longer_runs_begin_alike(tmp_path):
 
 def test_bad_arguments_are_one_line(tmp_path, capsys):
     for arguments, message in (
-        (["--stage", "two"], "--stage two: unknown; known are start, see"),
+        (["--stage", "two"], "--stage two: unknown; known are start, one"),
         (["--stage", "start", "--page-size", "100x100"], "multiples of 28 or 32"),
         (["--stage", "start", "--page-size", "big"], "WIDTHxHEIGHT"),
     ):

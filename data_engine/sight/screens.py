@@ -18,7 +18,7 @@ from ..login import forms
 from ..login.render import Screen as FormScreen
 from ..login.tasks import hard_form
 from . import words
-from .shapes import SHAPES, Pictures
+from .shapes import PLAIN, SHAPES, Pictures
 
 PAGES = 300  # titles are page_0 .. page_299
 PAGE = Size(160, 352)  # pixels, about the canvas's aspect: an icon has 27 x 28, on 224 x 224 it would have 38 x 17
@@ -74,6 +74,26 @@ def one(generator: np.random.Generator, page_size: Size) -> Screen:
     """A single shape or icon on the grid."""
     names = SHAPES if generator.random() < 0.5 else icon_names()
     return _page(generator, page_size, names, _on_grid(generator, 1, *SHAPE_SIDES), bare=True)
+
+
+def two(generator: np.random.Generator, page_size: Size) -> Screen:
+    """Two shapes on the grid, always the same two."""
+    return _plain(generator, page_size, PLAIN[:2], 2)
+
+
+def four(generator: np.random.Generator, page_size: Size) -> Screen:
+    """Two or three of four plainly different shapes on the grid."""
+    return _plain(generator, page_size, PLAIN[:4], 3)
+
+
+def eight(generator: np.random.Generator, page_size: Size) -> Screen:
+    """Two to four of eight plainly different shapes on the grid."""
+    return _plain(generator, page_size, PLAIN, 4)
+
+
+def _plain(generator, page_size: Size, names: tuple[str, ...], most: int) -> Screen:
+    count = int(generator.integers(2, most + 1))
+    return _page(generator, page_size, names, _on_grid(generator, count, *SHAPE_SIDES), bare=True)
 
 
 def shapes(generator: np.random.Generator, page_size: Size) -> Screen:

@@ -37,8 +37,13 @@ stage() {   # stage NAME SCREENS STEPS BATCH [FLAGS]: goes on from the last stag
 }
 
 # Easy first: where is the one thing, what is it; which of several is it; words and forms. What failed: recipes/RESULTS.md.
-stage start start  800 16 "$@"
-stage see   see   4000  8 "$@"
-stage read  read  4000  8 "$@"
-stage all   all   4000  8 "$@"
-stage last  all   1500  8 --learning_rate 3e-4 --lr_scheduler_type cosine "$@"
+stage start  start  800 16 "$@"
+stage one    one    300  8 "$@"
+stage two    two    500  8 "$@"
+stage four   four   500  8 "$@"
+stage eight  eight  500  8 "$@"
+stage shapes shapes 1000 8 "$@"
+stage see    see    4000 8 "$@"
+stage read   read   4000 8 "$@"
+stage all    all    4000 8 "$@"
+stage last   all    1500 8 --learning_rate 3e-4 --lr_scheduler_type cosine "$@"
