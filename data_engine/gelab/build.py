@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -19,7 +20,7 @@ PAGE_SIZE = Size(448, 448)  # pixels, the authors'; 448 x 448 = 200,704 = their 
 
 def build(
     out: Path,
-    tree: tuple[int, ...] = TREE,
+    tree: Sequence[int] = TREE,
     seed: int = 0,
     page_size: Size = PAGE_SIZE,
     icons: Path | None = None,
@@ -110,29 +111,37 @@ def _size(text: str) -> Size:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m data_engine.gelab.build", description=__doc__.split(":")[0])
-    parser.add_argument("world", type=Path, metavar="WORLD", help="folder to write")
+def options() -> argparse.ArgumentParser:
+    """The options that decide a world next to its seed; their names are those of ``build``. Also of ``build_many``."""
+    parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--tree", type=int, nargs="+", default=list(TREE), help="children per page, level by level")
-    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--page-size", type=_size, default=PAGE_SIZE, help="pixels, WIDTHxHEIGHT")
     parser.add_argument("--icons", type=Path, help="folder with CATEGORY/PNG/*.png; default: the built-in set")
+    return parser
+
+
+def parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m data_engine.gelab.build", description=__doc__.split(":")[0], parents=[options()]
+    )
+    parser.add_argument("out", type=Path, metavar="WORLD", help="folder to write")
+    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=1, help="processes that draw")
-    parser.add_argument("--from-structure", type=Path, metavar="FILE", help="a ui_structure.json to import")
+    parser.add_argument(
+        "--from-structure", dest="structure_file", type=Path, metavar="FILE", help="a ui_structure.json to import"
+    )
     return parser
 
 
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
     try:
-        manifest = build(
-            args.world, tuple(args.tree), args.seed, args.page_size, args.icons, args.workers, args.from_structure
-        )
+        manifest = build(**vars(args))
     except (ValueError, OSError) as error:  # DataError and WorldError are ValueErrors
         print(f"build: {error}", file=sys.stderr)
         return 2
     pages = sum(name.startswith("pages/") for name in manifest["files"])
-    print(f"{args.world}: {pages} pages of {args.page_size}, fingerprint {manifest['fingerprint'][:12]}")
+    print(f"{args.out}: {pages} pages of {args.page_size}, fingerprint {manifest['fingerprint'][:12]}")
     return 0
 
 

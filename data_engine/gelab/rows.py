@@ -76,11 +76,11 @@ class RowMaker:
         prompt = prompts.navigation(task.start, task.goal, [])
         yield from self._click(prompt, page, element, task.name, 1, f"sub{_subtree(self.graph, task)}_edge")
 
-    def icon(self, name: str) -> Iterator[dict]:
-        """``ICON_COPIES`` captioning and as many grounding rows for one name, spread over the pages that show it."""
+    def icon(self, name: str, copies: int = ICON_COPIES) -> Iterator[dict]:
+        """``copies`` captioning and as many grounding rows for one name, spread over the pages that show it."""
         places = self.graph.places[name]
         order = self.order.permutation(len(places))
-        for i in range(ICON_COPIES):
+        for i in range(copies):
             page, element = places[order[i % len(places)]]
             question = prompts.captioning(*self.questions.point(element, self.graph))
             while self._key(question, page, name) in self.seen:

@@ -21,6 +21,7 @@ KINDS = {
     "row count": _REWRITE,
     "row order": _REWRITE,
     "broken line": _REWRITE,
+    "wrong parquet": _REWRITE,
     "duplicate row": _REWRITE,
     # a row
     "wrong column": _REWRITE,

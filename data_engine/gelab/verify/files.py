@@ -1,11 +1,14 @@
 """Manifests as they must be."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
 import msgspec
 
 from ...dataset import MANIFEST
+from ...geometry import Size, fits_patches
+from .. import prompts
 from .faults import Fault
 
 Pixels = Annotated[int, msgspec.Meta(ge=1, le=10_000)]
@@ -57,7 +60,51 @@ class RowsManifest(msgspec.Struct):
     files: dict[str, str]
 
 
-Manifest = TypeVar("Manifest", WorldManifest, RowsManifest)
+class Made(msgspec.Struct):
+    """A world of a collection: its fingerprint, and the hash of its own manifest."""
+
+    fingerprint: str
+    manifest: str
+
+
+class WorldsManifest(msgspec.Struct):
+    """What data_engine.gelab.build_many writes beside the worlds."""
+
+    kind: Literal["gelab-worlds"]
+    versions: dict[str, str]
+    worlds: dict[str, Made]
+
+
+class ManyArguments(msgspec.Struct):
+    """What decides the rows of many worlds."""
+
+    tasks_per_world: int
+    clicks: Literal["uniform", "center"]
+    parquet: bool
+
+
+class Split(msgspec.Struct):
+    """World name -> fingerprint."""
+
+    train: dict[str, str]
+    eval: dict[str, str]
+
+
+class ManyRowsManifest(msgspec.Struct):
+    """What data_engine.gelab.write_many writes beside the rows."""
+
+    kind: Literal["gelab-many-rows"]
+    arguments: ManyArguments
+    split: Split
+    prompt_sha256: str
+    page_size: tuple[Pixels, Pixels]
+    max_pixels: int
+    rows: dict[str, int]
+    merged: dict[str, int]
+    files: dict[str, str]
+
+
+Manifest = TypeVar("Manifest", WorldManifest, RowsManifest, WorldsManifest, ManyRowsManifest)
 
 
 def load_manifest(folder: Path, kind: type[Manifest], below: str = "") -> Manifest | Fault:
@@ -69,3 +116,12 @@ def load_manifest(folder: Path, kind: type[Manifest], below: str = "") -> Manife
         return Fault(where, None, "missing file", "every finished folder has one")
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         return Fault(where, None, "broken manifest", str(error))
+
+
+def stale(manifest: RowsManifest | ManyRowsManifest) -> Iterator[tuple[str, str]]:
+    """What about a manifest of rows does not fit this prompt builder, and the model's resize."""
+    if manifest.prompt_sha256 != prompts.sha256():
+        yield "other prompts", f"prompt_sha256 {manifest.prompt_sha256[:12]}, here it is {prompts.sha256()[:12]}"
+    width, height = manifest.page_size
+    if manifest.max_pixels != width * height or not fits_patches(Size(width, height)):
+        yield "page size", f"max_pixels {manifest.max_pixels} would resize pages of {width}x{height}"

@@ -32,10 +32,11 @@ Step = tuple[str, str]  # (element name, page it was clicked on)
 
 
 class RowChecker:
-    """Proves the rows of one file, in order. ``pages`` are the sets of pages whose pairs this file's tasks may join."""
+    """Proves the rows of one file, in order. ``pages`` are the sets of pages whose pairs this file's tasks may join,
+    ``world`` is the path of the world below the folder."""
 
-    def __init__(self, graph: PageGraph, clicks: str, pages: list[set[str]], rl: bool):
-        self.graph, self.clicks, self.pages, self.rl = graph, clicks, pages, rl
+    def __init__(self, graph: PageGraph, clicks: str, pages: list[set[str]], rl: bool, world: str = "world"):
+        self.graph, self.clicks, self.pages, self.rl, self.world = graph, clicks, pages, rl, world
         self.next_idx = 0
         self.steps: set[tuple[str, str, int]] = set()  # (start, goal, steps behind) of every proven path row
         self._seen: dict[tuple, int] = {}
@@ -77,7 +78,7 @@ class RowChecker:
         return start != goal and start in self.graph.pages and goal in self.graph.pages
 
     def _image(self, row: StepRow | EpisodeRow, page: str, why: str) -> Found:
-        wanted = f"world/{picture_path(page)}"
+        wanted = f"{self.world}/{picture_path(page)}"
         return [] if row.images[:1] == [wanted] else [("wrong image", f"shows {row.images[:1]}, but {why} {page}")]
 
     # Rows of multi-turn RL
@@ -214,7 +215,7 @@ class RowChecker:
 
     def _shown(self, row: StepRow) -> str | None:
         """The page whose screenshot an icon row shows."""
-        page = row.images[0].removeprefix("world/pages/").removesuffix(".png") if row.images else ""
+        page = row.images[0].removeprefix(f"{self.world}/pages/").removesuffix(".png") if row.images else ""
         return page if page in self.graph.pages and not self._image(row, page, "") else None
 
     def _caption(self, row: StepRow, said: Said) -> Found:
