@@ -146,6 +146,6 @@ def test_a_missing_picture(data):
 
 def test_import_asks_for_nothing():
     code = "import swift_plugins.register, swift_plugins.register; from swift.dataset import DATASET_MAPPING as m;"
-    code += "print(sorted(n for n in m if str(n).startswith(('gelab/', 'login/', 'sight/'))))"
+    code += "print(sorted(n for n in m if str(n).startswith(('gelab/', 'worlds/', 'login/', 'sight/'))))"
     done = subprocess.run([sys.executable, "-c", code], env={"PATH": "", "HOME": "/"}, capture_output=True, text=True)
     assert done.stdout.splitlines()[-1] == str(sorted(gui_datasets.SOURCES)), done.stderr

@@ -74,6 +74,7 @@ def build_many(
     """
     _check(worlds, workers, shard, limit)
     out = Path(out).resolve()
+    options = {k: v.resolve() if isinstance(v, Path) else v for k, v in options.items()}  # for workers elsewhere
     with only_run(out):
         _check_folder(out, worlds)
         first = build(out / world_name(0), seed=world_seed(seed, 0), **options)  # raises if made with other options
@@ -131,7 +132,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=0)
     engine = parser.add_mutually_exclusive_group()
     engine.add_argument("--workers", type=int, default=1, metavar="W", help="processes of this machine")
-    engine.add_argument("--ray", metavar="ADDRESS", help="a Ray cluster's address, auto, or local; needs shared storage")
+    engine.add_argument("--ray", metavar="ADDRESS", help="of a Ray cluster, auto, or local; storage is shared")
     parser.add_argument("--shard", type=int, default=SHARD, metavar="N", help="worlds a task; changes no byte")
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N worlds now; run again for the others")
     return parser
@@ -140,7 +141,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     given = vars(parser().parse_args(argv))
     world = {name: given.pop(name) for name in vars(options().parse_args([]))}
-    there = sum(1 for _ in given["out"].glob(f"[0-9]*/{MANIFEST}"))
+    there = sum(1 for _ in given["out"].glob(f"*[0-9]/{MANIFEST}"))
     start = time.monotonic()
     try:
         manifest = build_many(**given, options=world)
@@ -152,7 +153,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _summary(out: Path, manifest: dict | None, there: int, seconds: float) -> str:
-    worlds = sum(1 for _ in out.glob(f"[0-9]*/{MANIFEST}"))
+    worlds = sum(1 for _ in out.glob(f"*[0-9]/{MANIFEST}"))
     built = f"{worlds - there:,} built now, {(worlds - there) / seconds:.1f} worlds/s"
     if manifest is None:
         return f"{out}: {worlds:,} worlds, {built}; run again without --limit for the others"

@@ -23,7 +23,7 @@ def pyarrow() -> ModuleType:
     try:
         import pyarrow.parquet
     except ImportError:
-        raise DataError("--parquet: pyarrow is not installed here; run: pip install 'gui-swift[parquet]'") from None
+        raise DataError("--parquet: pyarrow is not installed here; run: pip install pyarrow") from None
     return pyarrow
 
 

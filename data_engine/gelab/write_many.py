@@ -74,6 +74,7 @@ def write_many(worlds: Path, out: Path, options: Options) -> dict:
                 max_pixels=page_size.width * page_size.height,
                 rows=writer.counts,
                 merged=writer.merged,
+                pyarrow=pyarrow().__version__ if options.parquet else None,
             )
     return read_manifest(out, KIND)
 
@@ -97,7 +98,7 @@ def _split(worlds: dict[str, dict], options: Options) -> dict[str, list[str]]:
     trained = {worlds[name]["fingerprint"]: name for name in split["train"]}
     for name in split["eval"]:
         if same := trained.get(worlds[name]["fingerprint"]):
-            raise DataError(f"worlds {same} and {name} are the same, but of different splits; build with a larger --tree")
+            raise DataError(f"worlds {same} and {name} are the same, but of two splits; build with a larger --tree")
     return split
 
 

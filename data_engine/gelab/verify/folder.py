@@ -1,4 +1,7 @@
-"""A rows folder: manifest, hashes, counts, and every row of every file. A world folder: the world alone. Many: many.py"""
+"""A rows folder: manifest, hashes, counts, and every row of every file. A world folder: the world alone.
+
+Folders of many worlds, and of rows over many worlds: many.py.
+"""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A folder of many worlds: each of them. A folder of rows over many worlds: each world, split, row, and Parquet file."""
+"""A folder of many worlds: each of them. A folder of rows over many worlds: each world, split, row, Parquet file."""
 
 import json
 import re
@@ -38,9 +38,12 @@ def check_many(folder: Path, kind: str, limit: int | None, done: Done) -> Report
     return report
 
 
-def _check_worlds(folder: Path, manifest: WorldsManifest, limit: int | None, checked: dict, done: Done):
+def _check_worlds(
+    folder: Path, manifest: WorldsManifest, limit: int | None, checked: dict[str, int], done: Done
+) -> Iterator[Fault]:
     there = {path.name for path in folder.iterdir()} - {MANIFEST}
-    yield from (Fault(name, None, "extra file", "the manifest does not have it") for name in there - manifest.worlds.keys())
+    for name in sorted(there - manifest.worlds.keys()):
+        yield Fault(name, None, "extra file", "the manifest does not have it")
     pages = 0
     for name, made in islice(manifest.worlds.items(), limit):
         if not (folder / name / MANIFEST).is_file():
@@ -64,7 +67,9 @@ def _world(folder: Path, below: str, fingerprint: str) -> tuple[PageGraph | None
     return world.graph, world.faults
 
 
-def _check_rows(folder: Path, manifest: ManyRowsManifest, limit: int | None, checked: dict, done: Done):
+def _check_rows(
+    folder: Path, manifest: ManyRowsManifest, limit: int | None, checked: dict[str, int], done: Done
+) -> Iterator[Fault]:
     worlds = manifest.split.train | manifest.split.eval
     own = frozenset(f"worlds/{name}/{MANIFEST}" for name in worlds)
     yield from check_files(folder, manifest.files, ignore=own, fault=Fault)
@@ -135,7 +140,8 @@ class _SplitFile:
         match = _PICTURE.fullmatch(row.images[0]) if row.images else None
         if not match or match[1] not in self.worlds:
             self.next_idx = row.idx + 1
-            yield Fault(self.name, self.total, "wrong image", f"shows {row.images[:1]}, no page of a {self.split} world")
+            what = f"shows {row.images[:1]}, no page of a world of {self.split}"
+            yield Fault(self.name, self.total, "wrong image", what)
             return
         if match[1] != self.world:
             yield from self._close()
@@ -193,7 +199,8 @@ def _parquet(folder: Path, split: str, limit: int | None) -> tuple[list[Fault], 
                 if limit is not None and number > limit:
                     break
                 if line is None or row is None or row != _embedded(folder, json.loads(line)):
-                    return [Fault(name, None, "wrong parquet", f"row {number} is not line {number} of {split}.jsonl")], same
+                    what = f"row {number} is not line {number} of {split}.jsonl"
+                    return [Fault(name, None, "wrong parquet", what)], same
                 same = number
     except (DataError, ValueError) as error:
         return [Fault(name, None, "wrong parquet", str(error))], same
