@@ -6,6 +6,7 @@ work. What a shard writes must depend on the shard alone, and its place on disk 
 
 import fcntl
 import os
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -94,11 +95,19 @@ def _start_ray(address: str) -> Any:
         raise DataError("--ray: Ray is not installed here; run: pip install ray") from None
     own = {"include_dashboard": False, "object_store_memory": _OBJECT_STORE} if address == "local" else {}
     try:
+        _knock(address)
         ray.init(address=address, log_to_driver=False, **own)
     except Exception as error:  # Ray raises that very class where it starts too slowly
         said = " ".join(str(error).splitlines()[:1])
         raise DataError(f"--ray {address}: {said}; is a cluster there (`ray start --head`)? or use local") from None
     return ray
+
+
+def _knock(address: str) -> None:
+    """Raise OSError where nobody listens at HOST:PORT; Ray would try for minutes."""
+    host, colon, port = address.rpartition("://")[2].rpartition(":")
+    if colon and port.isdecimal():
+        socket.create_connection((host, int(port)), timeout=_PATIENCE).close()
 
 
 @contextmanager

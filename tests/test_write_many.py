@@ -215,6 +215,9 @@ def test_ms_swift_reads_it_without_a_plugin(made, tmp_path, monkeypatch, streami
     for row, origin in zip(loaded, written, strict=True):
         (image,) = [np.asarray(Template._load_image(image, True)) for image in row["images"]]
         assert np.array_equal(image, read_pixels(made / origin["images"][0]))
+    unpacked = sum(path.stat().st_size for path in (tmp_path / "cache").rglob("*.arrow"))  # as the page says of it
+    each = sum((made / row["images"][0]).stat().st_size for row in written)
+    assert unpacked == 0 if streaming else unpacked > 2 * each
 
 
 @pytest.mark.parametrize("split", ["train", "eval"])
