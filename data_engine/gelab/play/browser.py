@@ -30,12 +30,13 @@ class Browser:
 
     ``folder`` gets the screenshots, ``PAGE.png``, ``page_size`` pixels: what a page shows depends on nothing else, so
     it is taken when the page is first asked for. ``version`` is the browser's. Entering raises DataError where
-    Playwright or Chromium is absent. Only the thread that opened it may use it.
+    Playwright or Chromium is absent. Only the thread that opened it may use it, and a thread has one at a time.
     """
 
     def __init__(self, world: World, folder: Path):
         self.world, self.folder = world, Path(folder)
         self.faults: list[str] = []  # what the page wrote to its console
+        self._shown: tuple[Game, int] | None = None  # in the tab: an episode, and its number of events
 
     def __enter__(self) -> "Browser":
         program, start = _program(), _playwright()
@@ -83,11 +84,16 @@ class Browser:
         self._check()
         if len(game.state.events) != before + 1:
             raise RuntimeError(f"the browser lost the click at ({x}, {y}) on {game.state.page}")
+        self._shown = game, before + 1
 
     def _show(self, game: Game, key: str) -> None:
-        self.server.games = {key: game}
-        self.tab.evaluate("key => show(key)", key)
-        self._check()
+        """Show an episode as it is now, unless the tab does already."""
+        now = game, len(game.state.events)
+        if now != self._shown:
+            self.server.games = {key: game}
+            self.tab.evaluate("key => show(key)", key)
+            self._check()
+            self._shown = now
 
     def _check(self) -> None:
         if self.faults:
