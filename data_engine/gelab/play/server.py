@@ -116,7 +116,7 @@ class _Handler(BaseHTTPRequestHandler):
                 return TYPES[name.rpartition(".")[2]], (files(__package__) / "page" / name).read_bytes()
             case ["api", "world"]:
                 world = self.server.world
-                name = world.folder.resolve().name
+                name = world.folder.absolute().name
                 return _json({"name": name, "pages": len(world.graph.pages), "longest": longest(world.graph)})
             case ["api", "games", key]:
                 return _json(self._game(key).view())

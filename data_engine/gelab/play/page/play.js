@@ -124,7 +124,7 @@ function message() {
 function drawPanel() {
   at("start").textContent = view.start;
   at("goal").textContent = view.goal;
-  at("score").textContent = percent(view.score);
+  at("score").textContent = (view.done ? "" : "\u2264 ") + percent(view.score);
   at("steps").replaceChildren(String(view.steps), make("small", "", ` of ${view.max_steps}`));
   at("length").textContent = view.length;
   at("won").replaceChildren(String(won), make("small", "", ` of ${played}`));
