@@ -15,6 +15,7 @@ from PIL import Image
 from data_engine.gelab.build import build
 from data_engine.gelab.env import MAX_STEPS, Navigation
 from data_engine.gelab.graph import WorldError
+from data_engine.gelab.icons import IconSet
 from data_engine.gelab.oracle import gold_click
 from data_engine.gelab.play.game import Game, draw_task, longest, task_of
 from data_engine.gelab.play.server import PlayServer
@@ -163,7 +164,10 @@ def test_pictures_are_the_worlds_own(ask, world):
         assert (status, headers["Content-Type"]) == (200, "image/png")
         assert np.array_equal(np.asarray(Image.open(io.BytesIO(body))), world.screenshot("page_0")[y1:y2, x1:x2])
         large = Image.open(io.BytesIO(ask(f"/pictures/large/page_0/{element.name.replace(' ', '%20')}")[2]))
-        assert large.size == (200, 200) and np.asarray(large).min() < 128
+        assert large.size == (200, 200) and large.mode == "RGB" and np.asarray(large).min() < 128
+        icon = Image.open(io.BytesIO(ask(f"/pictures/icon/page_0/{element.name.replace(' ', '%20')}")[2]))
+        alone = IconSet().picture(world.manifest["icons"][element.name])
+        assert icon.mode == "RGBA" and np.array_equal(np.asarray(icon), np.asarray(alone))
 
 
 def test_pictures_of_a_users_icons_come_from_the_screenshot(tmp_path):
@@ -175,7 +179,8 @@ def test_pictures_of_a_users_icons_come_from_the_screenshot(tmp_path):
     server = PlayServer(World(tmp_path / "world"))
     try:
         for name in ("My_Things_0", "My_Things_1"):
-            assert server.pictures.large("page_0", name) == server.pictures.exact("page_0", name)
+            exact = server.pictures.exact("page_0", name)
+            assert exact == server.pictures.large("page_0", name) == server.pictures.icon("page_0", name)
     finally:
         server.server_close()
 

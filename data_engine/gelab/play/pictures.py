@@ -1,9 +1,10 @@
 """The pictures of icons, for the page, as PNG files.
 
-*Exact*: cut from the world's screenshot, in its pixels. *Large*: drawn at the size of the canvas; a user's icons, whose
-files are not in the world, are exact here too.
+*Exact*: the element cut from the world's screenshot, in its pixels. *Large*: the element drawn at the size of the
+canvas. *Icon*: its icon alone. A user's icons, whose files are not in the world, are always exact.
 """
 
+import io
 from dataclasses import replace
 from functools import lru_cache
 
@@ -17,25 +18,36 @@ from ..world import World
 
 
 class Pictures:
-    """The icons of one world: ``exact(page, name)``, ``large(page, name)``; KeyError where no such icon stands."""
+    """The icons of one world: ``exact``, ``large`` and ``icon``, each of (page, name); KeyError where none stands."""
 
     def __init__(self, world: World):
-        self.world, self.sources = world, world.manifest["icons"]
-        self.renderer = Renderer(IconSet(), self.sources, world.graph.canvas, world.graph.canvas)
+        self.world, self.sources, self.icons = world, world.manifest["icons"], IconSet()
+        self.renderer = Renderer(self.icons, self.sources, world.graph.canvas, world.graph.canvas)
         self.exact = lru_cache(maxsize=4096)(self._exact)
         self.large = lru_cache(maxsize=4096)(self._large)
+        self.icon = lru_cache(maxsize=4096)(self._icon)
 
     def _exact(self, page: str, name: str) -> bytes:
-        box = self._icon(page, name).box.scaled(self.world.graph.canvas, self.world.page_size)
+        box = self._element(page, name).box.scaled(self.world.graph.canvas, self.world.page_size)
         return _cut(Image.fromarray(self.world.screenshot(page)), box)
 
     def _large(self, page: str, name: str) -> bytes:
-        icon = self._icon(page, name)
-        if not self.sources[name].startswith("builtin:"):
+        element = self._element(page, name)
+        if not self._built_in(name):
             return self.exact(page, name)
-        return _cut(self.renderer.page(replace(self.world.graph.pages[page], elements=(icon,))), icon.box)
+        return _cut(self.renderer.page(replace(self.world.graph.pages[page], elements=(element,))), element.box)
 
-    def _icon(self, page: str, name: str) -> Element:
+    def _icon(self, page: str, name: str) -> bytes:
+        if not self._built_in(self._element(page, name).name):
+            return self.exact(page, name)
+        file = io.BytesIO()
+        self.icons.picture(self.sources[name]).save(file, "PNG")
+        return file.getvalue()
+
+    def _built_in(self, name: str) -> bool:
+        return self.sources[name].startswith("builtin:")
+
+    def _element(self, page: str, name: str) -> Element:
         return {e.name: e for e in self.world.graph.pages[page].elements if not e.system}[name]
 
 

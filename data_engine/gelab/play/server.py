@@ -6,7 +6,7 @@
     GET  /api/games/KEY                         its view
     POST /api/games/KEY/click  {x, y}           0..1000
     POST /api/games/KEY/hint   {}
-    GET  /pictures/exact|large/PAGE/NAME        an icon
+    GET  /pictures/exact|large|icon/PAGE/NAME   an icon (pictures.py)
 
 A wrong request is answered with its status and ``{"error": "one line"}``. Other sites in the same browser get nothing:
 the Host must be this machine's, and what changes a state must be JSON.
@@ -120,7 +120,7 @@ class _Handler(BaseHTTPRequestHandler):
                 return _json({"name": name, "pages": len(world.graph.pages), "longest": longest(world.graph)})
             case ["api", "games", key]:
                 return _json(self._game(key).view())
-            case ["pictures", "exact" | "large" as how, page, name]:
+            case ["pictures", "exact" | "large" | "icon" as how, page, name]:
                 try:
                     return TYPES["png"], getattr(self.server.pictures, how)(page, name)
                 except KeyError:

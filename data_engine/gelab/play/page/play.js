@@ -33,7 +33,7 @@ function make(tag, className, text) {
   return node;
 }
 
-function icon(how, page, name) {
+function picture(how, page, name) {
   const image = make("img");
   image.src = `pictures/${how}/${encodeURIComponent(page)}/${encodeURIComponent(name)}`;
   image.alt = "";
@@ -65,7 +65,7 @@ function drawElement(element, page) {
     button.style.background = rgb(element.tile);
     button.append(label(element.name, element.tile));
   } else {
-    button.append(icon(bare ? "exact" : "large", page, element.name));
+    button.append(picture(bare ? "exact" : "large", page, element.name));
   }
   return button;
 }
@@ -101,7 +101,7 @@ const SIGNS = { back: "\u2190", home: "\u2302" };
 function step({ page, element, to }) {
   const row = make("li", element ? "" : "missed");
   const sign = element ? SIGNS[element] : "\u00d7";
-  row.append(sign ? make("span", "sign", sign) : icon("large", page, element));
+  row.append(sign ? make("span", "sign", sign) : picture("icon", page, element));
   row.append(make("span", "name", element ?? "missed"), make("span", to === view.goal ? "to at-goal" : "to", to));
   return row;
 }
