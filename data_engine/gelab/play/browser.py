@@ -7,6 +7,7 @@ without a browser. Icons are drawn pixel for pixel as in the world; text, in the
 """
 
 import shutil
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from threading import Thread
@@ -39,26 +40,25 @@ class Browser:
         self._shown: tuple[Game, int] | None = None  # in the tab: an episode, and its number of events
 
     def __enter__(self) -> "Browser":
-        program, start = _program(), _playwright()
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.server = PlayServer(self.world)
-        Thread(target=self.server.serve_forever, daemon=True).start()
-        self._playwright = start()
-        self._browser = self._playwright.chromium.launch(executable_path=program, args=FLAGS)
-        self.version: str = self._browser.version
+        program, playwright = _program(), _playwright()
         width, height = self.world.page_size
         window = {"width": width + 1, "height": height + 1}  # a click at 1000 is on the edge, not outside
-        self.tab = self._browser.new_page(viewport=window, device_scale_factor=1)
-        self.tab.on("console", lambda message: self.faults.append(message.text))
-        self.tab.on("pageerror", lambda error: self.faults.append(str(error)))
-        self.tab.goto(f"{self.server.url}?bare")
+        with ExitStack() as stack:
+            self.server = stack.enter_context(PlayServer(self.world))
+            Thread(target=self.server.serve_forever, daemon=True).start()
+            stack.callback(self.server.shutdown)
+            browser = stack.enter_context(playwright()).chromium.launch(executable_path=program, args=FLAGS)
+            stack.callback(browser.close)
+            self.version: str = browser.version
+            self.tab = browser.new_page(viewport=window, device_scale_factor=1)
+            self.tab.on("console", lambda message: self.faults.append(message.text))
+            self.tab.on("pageerror", lambda error: self.faults.append(str(error)))
+            self.tab.goto(f"{self.server.url}?bare")
+            self._open = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._browser.close()
-        self._playwright.stop()
-        self.server.shutdown()
-        self.server.server_close()
+        self._open.close()
 
     def episode(self, task: Task, key: str, max_steps: int = MAX_STEPS) -> "BrowserEpisode":
         return BrowserEpisode(self, task, key, max_steps)
@@ -68,6 +68,7 @@ class Browser:
         path = self.folder / f"{game.state.page}.png"
         if not path.is_file():
             self._show(game, key)
+            self.folder.mkdir(parents=True, exist_ok=True)
             half = path.with_name(path.name + ".part")
             width, height = self.world.page_size
             half.write_bytes(self.tab.screenshot(clip={"x": 0, "y": 0, "width": width, "height": height}))
@@ -128,9 +129,9 @@ def _program() -> str:
 
 
 def _playwright():
-    """What starts Playwright."""
+    """What gives the context in which Playwright runs."""
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
         raise DataError("browser: the package playwright is missing; pip install -e '.[browser]'") from None
-    return sync_playwright().start
+    return sync_playwright
