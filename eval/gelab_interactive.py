@@ -5,11 +5,15 @@
 
 Each task is tried once greedily (attempt 0) and ``--attempts`` times with sampling. After arrival the model is asked
 once more, and ``declared`` says that it answered ``complete`` there. All episodes of a batch advance together.
+With ``--backend browser`` the screenshots are a real browser's (OUT/browser), and every click is made in it.
 Writes OUT/trajectories.jsonl (resumes) and OUT/metrics.json.
 """
 
 import argparse
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from common import checked_manifest, engine_and_run, engine_flags, finish, positive, run_main, spent
@@ -19,6 +23,7 @@ from data_engine.dataset import DataError, read_rows
 from data_engine.episode import Request, run_episodes
 from data_engine.gelab.env import MAX_STEPS, NavigationEpisode
 from data_engine.gelab.metrics import interactive_metrics
+from data_engine.gelab.play.browser import Browser
 from data_engine.gelab.tasks import Task
 from data_engine.gelab.world import World
 from data_engine.runlog import run_chunks
@@ -33,10 +38,20 @@ def load_world(folder: Path, manifest: dict, tasks: Path) -> World:
     return world
 
 
-def play(world: World, engine: Engine, items: list[tuple[int, dict]], max_steps: int, temperature: float, seed: int):
+@contextmanager
+def backend(name: str, world: World, folder: Path) -> Iterator[tuple[Callable, dict]]:
+    """(what makes an episode of task, key and step limit; what the run's record says of it). Raises DataError."""
+    if name == "world":
+        yield partial(NavigationEpisode, world), {}
+    else:
+        with Browser(world, folder) as browser:
+            yield browser.episode, {"browser": browser.version}
+
+
+def play(make: Callable, engine: Engine, items: list[tuple[int, dict]], max_steps: int, temperature: float, seed: int):
     """Play one batch of (attempt, task row) to the end; returns a trajectory for each."""
     episodes = [
-        NavigationEpisode(world, Task(row["start"], row["goal"], row["path"]), f"{attempt}/{row['idx']}", max_steps)
+        make(Task(row["start"], row["goal"], row["path"]), f"{attempt}/{row['idx']}", max_steps)
         for attempt, row in items
     ]
     for greedy in (True, False):
@@ -77,6 +92,7 @@ def main() -> None:
     parser.add_argument("--attempts", type=int, default=5, help="sampled attempts per task (the paper: 5)")
     parser.add_argument("--temperature", type=float, default=1.0, help="of the sampled attempts; the paper gives none")
     parser.add_argument("--max-steps", type=positive, default=MAX_STEPS, help="answers before an episode is cut")
+    parser.add_argument("--backend", choices=("world", "browser"), default="world", help="who shows and clicks")
     engine_flags(parser)
     args = parser.parse_args()
     manifest = checked_manifest(args.tasks)
@@ -84,22 +100,24 @@ def main() -> None:
     tasks = read_rows(args.tasks, args.limit)
     if not all("goal" in row for row in tasks):
         raise DataError(f"{args.tasks}: its rows are no tasks; give tasks_id.jsonl or tasks_ood.jsonl")
-    engine, run = engine_and_run(
-        args,
-        "gelab-interactive",
-        args.tasks,
-        manifest,
-        attempts=args.attempts,
-        temperature=args.temperature,
-        max_steps=args.max_steps,
-    )
-    items = [(attempt, row) for attempt in range(args.attempts + 1) for row in tasks]
-
-    def work(_: int, chunk: list[tuple[int, dict]]) -> list[dict]:
-        return play(world, engine, chunk, args.max_steps, args.temperature, args.seed)
-
     path = args.out / "trajectories.jsonl"
-    run_chunks(path, items, args.batch_size, work, "episodes")
+    with backend(args.backend, world, args.out / "browser") as (make, shown_by):
+        engine, run = engine_and_run(
+            args,
+            "gelab-interactive",
+            args.tasks,
+            manifest,
+            attempts=args.attempts,
+            temperature=args.temperature,
+            max_steps=args.max_steps,
+            **shown_by,
+        )
+        items = [(attempt, row) for attempt in range(args.attempts + 1) for row in tasks]
+
+        def work(_: int, chunk: list[tuple[int, dict]]) -> list[dict]:
+            return play(make, engine, chunk, args.max_steps, args.temperature, args.seed)
+
+        run_chunks(path, items, args.batch_size, work, "episodes")
     finish(args.out / "metrics.json", interactive_metrics(read_rows(path)), run, args.json, **spent(args))
 
 

@@ -137,7 +137,7 @@ class NavigationEpisode:
 
     def answer(self, text: str) -> None:
         page, answer = self.state.page, parse(text)
-        outcome = self.state.act(answer.action)
+        outcome = self._act(answer.action)
         turn = {"page": page, "answer": text, "outcome": outcome, "element": self.state.events[-1][1]}
         if isinstance(answer.action, Click):
             turn["point"] = [answer.action.x, answer.action.y]
@@ -155,6 +155,10 @@ class NavigationEpisode:
             "misses": sum(turn["outcome"] == MISS for turn in self.turns),
             "parse_failures": sum("failure" in turn for turn in self.turns),
         }
+
+    def _act(self, action: Click | Complete | ParseFailure) -> str:
+        """Take the action; returns its outcome. A backend may carry a click to the state by another way."""
+        return self.state.act(action)
 
     def _gold(self) -> str:
         return gold_answer(self.world.graph, self.state.page, self.task.goal)
