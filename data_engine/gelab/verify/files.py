@@ -6,6 +6,7 @@ from typing import Annotated, Literal, TypeVar
 import msgspec
 
 from ...dataset import MANIFEST
+from ..style import Style
 from .faults import Fault
 
 Pixels = Annotated[int, msgspec.Meta(ge=1, le=10_000)]
@@ -16,6 +17,13 @@ class WorldArguments(msgspec.Struct):
 
     page_size: tuple[Pixels, Pixels]
     icons: dict[str, str] | None
+    theme: Literal["light", "dark"] = "light"
+    captions: bool = False
+    cards: bool = False
+
+    @property
+    def style(self) -> Style:
+        return Style(self.theme, self.captions, self.cards)
 
 
 class WorldManifest(msgspec.Struct):
