@@ -136,7 +136,9 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--icons", type=Path, help="folder with CATEGORY/PNG/*.png; default: the built-in set")
     parser.add_argument("--workers", type=int, default=1, help="processes that draw")
     parser.add_argument("--from-structure", type=Path, metavar="FILE", help="a ui_structure.json to import")
-    parser.add_argument("--layout", choices=tuple(LAYOUTS), default="grid", help="where icons stand; grid: the authors'")
+    parser.add_argument(
+        "--layout", choices=tuple(LAYOUTS), default="grid", help="where icons stand; grid: the authors'"
+    )
     parser.add_argument("--theme", choices=tuple(THEMES), default="light")
     parser.add_argument("--captions", action="store_true", help="write each icon's name into its box")
     return parser

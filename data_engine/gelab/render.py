@@ -15,7 +15,7 @@ from ..geometry import Box, Size
 from .graph import BACK, Element, Page
 from .icons import IconSet
 from .layout import TITLE_BOX
-from .style import Colour, Style
+from .style import PLAIN, Colour, Style
 
 _TILE_FONT, _TITLE_FONT = 60, 80  # points on the canvas
 
@@ -36,9 +36,7 @@ def png(picture: Image.Image) -> bytes:
 class Renderer:
     """Draws the pages of one world. ``sources`` maps icon names to pictures of ``icons``."""
 
-    def __init__(
-        self, icons: IconSet, sources: dict[str, str], canvas: Size, page_size: Size, style: Style = Style()
-    ):
+    def __init__(self, icons: IconSet, sources: dict[str, str], canvas: Size, page_size: Size, style: Style = PLAIN):
         self.icons, self.sources, self.canvas, self.page_size = icons, sources, canvas, page_size
         self.style, self.colours = style, style.colours
 
@@ -105,12 +103,12 @@ def _broken(text: str) -> str:
     """The text on two lines, broken at the blank nearest to its middle; unchanged if it has none."""
     blanks = [i for i, letter in enumerate(text) if letter in " _"]
     middle = min(blanks, key=lambda i: abs(i - len(text) / 2), default=None)
-    return text if middle is None else f"{text[:middle]}\n{text[middle + 1:]}"
+    return text if middle is None else f"{text[:middle]}\n{text[middle + 1 :]}"
 
 
 @lru_cache(maxsize=1024)
 def _fitting(text: str, width: int, height: int) -> ImageFont.FreeTypeFont:
-    """The largest font, up to 3/5 of ``height`` or 10 points, in which the lines of ``text`` fit ``width`` x ``height`` pixels."""
+    """The largest font (3/5 of ``height`` or 10 points at most) whose lines fit ``width`` x ``height`` pixels."""
     lines, points = text.split("\n"), max(height * 3 // 5, 10)
     while points > 1:
         top, bottom = _extent(_font(points), len(lines))

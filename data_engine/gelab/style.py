@@ -63,3 +63,6 @@ class Style(NamedTuple):
             left, top = box.x1 + (width - side) // 2, box.y1 + (0 if self.captions else (height - side) // 2)
             words = Box(box.x1, top + side, box.x2, box.y2)
         return Box(left, top, left + side, top + side), words if self.captions else None
+
+
+PLAIN = Style()  # the authors'
