@@ -38,7 +38,7 @@ class Layout(NamedTuple):
 
 _GRID = tuple(Box(x, y, x + ICON, y + ICON) for x, y in SLOTS)
 _ROWS = tuple(Box(60, y, 1119, y + 160) for y in range(320, 2301, 180))  # 12 rows of the page's width
-_BARS = tuple(Box(x, y, x + 212, y + 200) for y in (2316, 320) for x in (484, 252, 716, 20, 948))  # 5 cells, from the
+_BARS = tuple(Box(x, y, x + 210, y + 200) for y in (2316, 320) for x in (484, 252, 716, 20, 948))  # 5 cells, from the
 LAYOUTS = {  # middle: at the bottom edge first, then below the page name
     "grid": Layout(_GRID),
     "list": Layout(_ROWS, packed=True, cards=True),

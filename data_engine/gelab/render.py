@@ -67,12 +67,12 @@ class Renderer:
 
     def _caption(self, picture: Image.Image, name: str, box: Box, left: bool) -> None:
         """The name in type that fits the box (picture pixels), on one line or two; from its left, or in its middle."""
-        width, height = box.x2 - box.x1, box.y2 - box.y1
+        width, height = box.x2 - box.x1 - 2, box.y2 - box.y1 - 2  # smoothing may colour a pixel more on each side
         text = max(name, _broken(name), key=lambda text: _fitting(text, width, height).size)
         font, lines = _fitting(text, width, height), text.split("\n")
-        x = box.x1 if left else box.x1 + (width - max(map(font.getlength, lines))) / 2
+        x = box.x1 + 1 + (0 if left else (width - max(map(font.getlength, lines))) / 2)
         top, bottom = _extent(font, len(lines))
-        y = box.y1 + (height - top - bottom) / 2
+        y = box.y1 + 1 + (height - top - bottom) / 2
         align = "left" if left else "center"
         draw = ImageDraw.Draw(picture)
         draw.multiline_text((round(x), round(y)), text, self.colours.ink, font, align=align, spacing=1)

@@ -22,7 +22,7 @@ class Theme(NamedTuple):
 THEMES = {
     "light": Theme((255, 255, 255), (0, 0, 0), (255, 200, 200), (200, 255, 200), (238, 240, 243), None),
     # icons are dark, so a dark page shows them on light plates, as launchers do
-    "dark": Theme((24, 26, 30), (240, 240, 240), (120, 50, 50), (40, 100, 55), (52, 56, 63), (226, 228, 232)),
+    "dark": Theme((24, 26, 30), (240, 240, 240), (120, 50, 50), (30, 84, 45), (52, 56, 63), (226, 228, 232)),
 }
 
 

@@ -123,8 +123,8 @@ def _table(file: Path | None) -> dict[str, str]:
         return synonyms()
     try:
         lines = [line.split("\t") for line in Path(file).read_text(encoding="utf-8").splitlines() if line]
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"--names {file}: cannot be read ({error})") from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"--names {file}: is no UTF-8 text ({error.reason}); mend it") from None
     odd = [number for number, line in enumerate(lines, 1) if len(line) != 2 or not all(line)]
     if odd:
         raise DataError(f"--names {file}:{odd[0]}: not NAME<tab>OTHER; mend the line")
