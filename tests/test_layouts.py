@@ -189,7 +189,7 @@ def test_the_plain_look_is_the_authors():
 
 def test_parts_by_hand():
     tile, row = Box(100, 100, 300, 300), Box(60, 320, 1119, 480)
-    assert Style(captions=True).parts(tile) == ((140, 100, 260, 220), (100, 220, 300, 300))
+    assert Style(captions=True).parts(tile) == ((145, 100, 255, 210), (100, 210, 300, 300))
     # 160 high: the picture has 128, with 32 on its left and 16 above; the caption begins 32 to its right
     assert Style(captions=True).parts(row) == ((92, 336, 220, 464), (252, 336, 1087, 464))
     assert Style(cards=True).parts(Box(0, 0, 212, 200)) == ((6, 0, 206, 200), None)

@@ -121,7 +121,7 @@ def _fitting(text: str, width: int, height: int) -> ImageFont.FreeTypeFont:
 def _extent(font: ImageFont.FreeTypeFont, lines: int) -> tuple[float, float]:
     """Top and bottom of that many lines drawn at y = 0, whatever letters they have."""
     draw = ImageDraw.Draw(Image.new("L", (1, 1)))
-    _, top, _, bottom = draw.multiline_textbbox((0, 0), "\n".join(["|g_"] * lines), font, spacing=1)
+    _, top, _, bottom = draw.multiline_textbbox((0, 0), "\n".join(["bg"] * lines), font, spacing=1)
     return top, bottom
 
 

@@ -59,7 +59,7 @@ class Style(NamedTuple):
             side, left, top = height * 4 // 5, box.x1 + height // 5, box.y1 + height // 10
             words = Box(left + side + height // 5, top, box.x2 - height // 5, top + side)
         else:
-            side = min(width, height) * 3 // 5 if self.captions else min(width, height)
+            side = min(width, height) * 11 // 20 if self.captions else min(width, height)
             left, top = box.x1 + (width - side) // 2, box.y1 + (0 if self.captions else (height - side) // 2)
             words = Box(box.x1, top + side, box.x2, box.y2)
         return Box(left, top, left + side, top + side), words if self.captions else None
