@@ -22,7 +22,7 @@ from data_engine.gelab.world import World
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 
-THUMBNAIL, PICTURE = 112, 448  # pixels, longer side: of many pages, of a few
+THUMBNAIL, PICTURE = 112, 420  # pixels, longer side: of many pages, of a few
 GAP, LABEL = 6, 14
 
 
