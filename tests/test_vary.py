@@ -17,7 +17,7 @@ from data_engine.gelab.layout import BODY
 from data_engine.gelab.metrics import interactive_metrics, static_metrics
 from data_engine.gelab.oracle import gold_answer
 from data_engine.gelab.tasks import Task, all_tasks
-from data_engine.gelab.vary import vary
+from data_engine.gelab.vary import other_pictures, vary
 from data_engine.gelab.verify import verify
 from data_engine.gelab.world import World
 from data_engine.gelab.write import write
@@ -125,6 +125,8 @@ def test_image_leaves_no_picture_of_the_world(pair, layout):
     both = pair(layout, "image")
     before, after = set(both.base.manifest["icons"].values()), set(both.varied.manifest["icons"].values())
     assert not before & after and len(before) == len(after) == 25
+    for seed in range(20):  # one seed could be lucky
+        assert not before & set(other_pictures(both.base.manifest["icons"], IconSet(), seed).values())
 
 
 @every_base
