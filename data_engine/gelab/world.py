@@ -4,6 +4,8 @@
     WORLD/pages/page_N.png      one screenshot a page, ``page_size`` pixels
     WORLD/manifest.json         fingerprint, canvas, page size, icon sources, arguments, hashes
 
+The structure has no look in it: theme, captions and cards stand in the manifest's arguments, where they are not the
+authors' (``style.Style.of`` reads them). An icon without a transition is a distractor: a click on it opens nothing.
 The fingerprint is a hash of graph, layout and pixels. Rows carry it; loading and scoring compare it.
 """
 
@@ -20,6 +22,7 @@ from ..dataset import DataError, read_json, read_manifest, sha256
 from ..geometry import Box, Size
 from .graph import Element, Page, PageGraph, WorldError, check
 from .layout import CANVAS
+from .style import Style
 
 KIND = "gelab-world"
 STRUCTURE = "ui_structure.json"
@@ -41,6 +44,7 @@ class World:
             raise DataError(f"{self.folder / STRUCTURE}: was changed after the world was built; build it again")
         self.graph = from_structure(read_json(self.folder / STRUCTURE), str(self.folder / STRUCTURE))
         self.page_size = Size(*self.manifest["page_size"])
+        self.style = Style.of(self.manifest["arguments"])
         self.fingerprint: str = self.manifest["fingerprint"]
         self.screenshot = lru_cache(maxsize=None)(self._screenshot)
 

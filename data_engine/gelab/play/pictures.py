@@ -22,7 +22,7 @@ class Pictures:
 
     def __init__(self, world: World):
         self.world, self.sources, self.icons = world, world.manifest["icons"], IconSet()
-        self.renderer = Renderer(self.icons, self.sources, world.graph.canvas, world.graph.canvas)
+        self.renderer = Renderer(self.icons, self.sources, world.graph.canvas, world.graph.canvas, world.style)
         self.exact = lru_cache(maxsize=4096)(self._exact)
         self.large = lru_cache(maxsize=4096)(self._large)
         self.icon = lru_cache(maxsize=4096)(self._icon)

@@ -9,6 +9,7 @@ import msgspec
 from ...dataset import MANIFEST
 from ...geometry import Size, fits_patches
 from .. import prompts
+from ..style import Style
 from .faults import Fault
 
 Pixels = Annotated[int, msgspec.Meta(ge=1, le=10_000)]
@@ -19,6 +20,13 @@ class WorldArguments(msgspec.Struct):
 
     page_size: tuple[Pixels, Pixels]
     icons: dict[str, str] | None
+    theme: Literal["light", "dark"] = "light"
+    captions: bool = False
+    cards: bool = False
+
+    @property
+    def style(self) -> Style:
+        return Style(self.theme, self.captions, self.cards)
 
 
 class WorldManifest(msgspec.Struct):

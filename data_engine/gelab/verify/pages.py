@@ -1,7 +1,7 @@
 """A world folder: its structure, its screenshots against a new drawing, its fingerprint.
 
 Built-in icons are drawn anew and must be there pixel for pixel. Of pictures from a user's folder the files are not at
-hand: their boxes must hold something, and all around them (page name, back, home, white ground) must be as drawn.
+hand: their boxes must hold something, and all around them (page name, back, home, ground) must be as drawn.
 """
 
 from collections.abc import Iterator
@@ -17,9 +17,10 @@ from ...dataset import MANIFEST
 from ...faults import check_files
 from ...geometry import Box, Size
 from ..graph import BACK, HOME, Page, PageGraph
-from ..icons import IconSet
+from ..icons import IconSet, builtin_sources
 from ..layout import CANVAS, TITLE_BOX
 from ..render import Renderer
+from ..style import Colour
 from ..world import STRUCTURE, fingerprint, from_structure, hash_pixels, picture_path, read_pixels
 from .faults import Fault
 from .files import WorldManifest, load_manifest
@@ -63,9 +64,9 @@ class Pages:
     def __init__(self, folder: Path, below: str, graph: PageGraph, manifest: WorldManifest):
         self.folder, self.below, self.graph, self.manifest = folder, below, graph, manifest
         self.size = Size(*manifest.page_size)
-        self.builtin = {icon.source for icon in IconSet().icons}
+        self.builtin = set(builtin_sources())
         self.sources = {name: source for name, source in manifest.icons.items() if source in self.builtin}
-        self.renderer = Renderer(IconSet(), self.sources, CANVAS, self.size)
+        self.renderer = Renderer(IconSet(), self.sources, CANVAS, self.size, manifest.arguments.style)
         self.hashes: dict[str, str] = {}
 
     def manifest_faults(self) -> Iterator[Fault]:
@@ -145,14 +146,15 @@ class Pages:
     def _shift(self, pixels: np.ndarray, wanted: np.ndarray, known: np.ndarray) -> tuple[int, int] | None:
         """(dx, dy) if the screenshot is the drawing, moved: guessed from the page name, proven on the whole."""
         bottom = TITLE_BOX.scaled(CANVAS, self.size).y2 * 3 // 2
-        here, there = _corner(pixels[:bottom]), _corner(wanted[:bottom])
+        ground = self.renderer.colours.ground
+        here, there = _corner(pixels[:bottom], ground), _corner(wanted[:bottom], ground)
         if here is None or there is None or here == there:
             return None
         dx, dy = here[0] - there[0], here[1] - there[1]
         moved = np.roll(wanted, (dy, dx), axis=(0, 1))
         compared = known & np.roll(known, (dy, dx), axis=(0, 1))
         still = self._differs(pixels, moved) & compared
-        inked = self._differs(wanted, np.full_like(wanted, 255)) & compared
+        inked = self._differs(wanted, np.full_like(wanted, ground)) & compared
         return (dx, dy) if still.sum() * 10 < inked.sum() else None
 
     def _where(self, page: Page, wrong: np.ndarray) -> list[str]:
@@ -172,7 +174,7 @@ def _region(pixels: np.ndarray, box: Box, size: Size) -> np.ndarray:
     return pixels[y1:y2, x1:x2]
 
 
-def _corner(pixels: np.ndarray) -> tuple[int, int] | None:
-    """(x, y) of the first column and row that are not all white; None for a white picture."""
-    inked = (pixels < 255).any(axis=2)
+def _corner(pixels: np.ndarray, ground: Colour) -> tuple[int, int] | None:
+    """(x, y) of the first column and row that are not all ground; None for an empty picture."""
+    inked = (pixels != ground).any(axis=2)
     return (int(inked.any(axis=0).argmax()), int(inked.any(axis=1).argmax())) if inked.any() else None
