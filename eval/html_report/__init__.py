@@ -1,0 +1,15 @@
+"""The parts of eval/report.py. What is in a run, as plain values:
+
+scan       which scores, training logs, worlds and rows lie in a run directory, and what is missing
+curves     training logs as lines
+gelab      walks and answers in GE-Lab, each with the kind of its failure
+login      the same on forms
+gather     all of it as one JSON value
+
+and how it looks:
+
+pictures   screenshots, each embedded once, small
+charts     lines, bars and dots as SVG
+page       the template filled in; template.html holds style and viewer
+to_wandb   the same numbers and the page, to Weights & Biases
+"""

@@ -1,0 +1,58 @@
+"""What a stranger should know first: a few sentences made of the numbers."""
+
+from data_engine.failures import KINDS
+
+from .scan import ORDER, REFERENCES
+
+DOES = {  # kind of a score -> what one success is called
+    "gelab-interactive": "{agent} arrives in {good} of {count} {set} walks",
+    "gelab-static": "{agent} answers {good} of {count} {set} right",
+    "login-closed-loop": "{agent} fills in {good} of {count} forms",
+    "login-steps": "{agent} answers {good} of {count} steps right",
+}
+
+
+def sentences(data: dict) -> list[str]:
+    """How far the last agent gets, by what it fails and when, and how far one gets without looking."""
+    main = protagonist(data["diagnoses"])
+    if main is None:
+        return []
+    failed, said = sum(main["failures"].values()), [f"{_reach(main)}."]
+    if failed:
+        (kind, often), *others = main["failures"].items()
+        then = f", then by {others[0][0]} ({others[0][1]})" if others else ""
+        said.append(f"Most often it fails by {kind}: {KINDS[kind].partition(';')[0]} ({often} of {failed}){then}.")
+    if failed and main["unit"] == "walks" and main["first_wrong"]:
+        step, often = max(main["first_wrong"].items(), key=lambda item: (item[1], -int(item[0])))
+        said.append(f"The first wrong answer comes most often at step {step}: in {often} of the {failed} failed walks.")
+    blind = next((d for d in data["diagnoses"] if _same(d, main) and d["agent"] == "blind"), None)
+    if blind and main["agent"] not in REFERENCES:
+        said.append(f"For comparison: {_reach(blind)}, and never looks at the screen.")
+    return said
+
+
+def protagonist(diagnoses: list[dict]) -> dict | None:
+    """The score to look at first: of the last agent that is no reference, the held-out walks if there are some."""
+    agents = [d["agent"] for d in diagnoses if d["agent"] not in REFERENCES] or [d["agent"] for d in diagnoses]
+    own = [d for d in diagnoses if agents and d["agent"] == agents[-1]]
+    return min(own, key=lambda d: (ORDER.index(d["kind"]), d["set"] != "held out", d["set"]), default=None)
+
+
+def first(data: dict) -> dict:
+    """Agent and set that the page opens with."""
+    main = protagonist(data["diagnoses"])
+    return {"agent": main["agent"], "set": main["set"]} if main else {}
+
+
+def _same(one: dict, other: dict) -> bool:
+    return (one["set"], one["kind"]) == (other["set"], other["kind"])
+
+
+def _reach(d: dict) -> str:
+    good = d["count"] - sum(d["failures"].values())
+    said = DOES[d["kind"]].format(agent=d["agent"], good=good, count=d["count"], set=d["set"].replace("held ", "held-"))
+    return f"{said} ({percent(good / d['count'])})"
+
+
+def percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
