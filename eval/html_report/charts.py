@@ -112,7 +112,8 @@ class Frame:
 
 def nice(low: float, high: float, about: int = 4) -> list[float]:
     """Round numbers that cover low..high in steps of 1, 2 or 5 times a power of ten."""
-    span = (high - low) or 1.0
+    high = high if high > low else low + 1.0
+    span = high - low
     power = 10 ** math.floor(math.log10(span / about))
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power * about >= span * 0.999)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)

@@ -171,9 +171,10 @@ def missing(found: list[Score], trainings: list, unread: list[Score]) -> list[st
         elif not score.finished:
             said.append(f"{what}: {len(score.answers)} answers so far, not finished; the same command goes on.")
     for score in unread:
+        what = "world is" if score.benchmark == "gelab" else "rows are"
         said.append(
-            f"{score.agent}, {score.set} ({score.kind}): its {'world' if score.benchmark == 'gelab' else 'rows'} "
-            "are not below this folder, so neither walks nor failures can be shown; name their folder with --data."
+            f"{score.agent}, {score.set} ({score.kind}): its {what} "
+            "not below this folder, so neither walks nor failures can be shown; name their folder with --data."
         )
     return said + _missing_partners(found)
 
