@@ -20,7 +20,7 @@ from data_engine.failures import (
     shares,
 )
 from data_engine.gelab import failures as gelab
-from data_engine.gelab.actions import COMPLETE_ANSWER, Click, format_click, parse
+from data_engine.gelab.actions import COMPLETE_ANSWER, Click, Complete, format_click, parse
 from data_engine.gelab.env import Navigation
 from data_engine.gelab.graph import Element, Page, PageGraph
 from data_engine.gelab.metrics import score_prediction
@@ -83,15 +83,12 @@ def test_walks(goal, answers, kinds):
 def test_what_is_due_and_done():
     assert [gelab.asked(GRAPH, page, "page_3") for page in GRAPH.pages] == ["icon", "icon", "back", "complete"]
     assert gelab.asked(GRAPH, "page_3", "page_2") == "home"  # 1 click, then the cup; `back` would take 3
-    said = {name: format_click("x", "page_0", *HIT[name]) for name in ("key", "cup", None)}
-    assert [gelab.done(GRAPH, "page_0", "page_3", text) for text in said.values()] == [
-        "right icon",
-        "other icon",
-        "nothing",
-    ]
-    assert gelab.done(GRAPH, "page_3", "page_3", format_click("x", "page_3", 920, 20)) == "home"
-    assert gelab.done(GRAPH, "page_0", "page_3", COMPLETE_ANSWER) == "complete"
-    assert gelab.done(GRAPH, "page_0", "page_3", "") == "unreadable"
+    clicks = [Click(*HIT[name]) for name in ("key", "cup", None)]
+    said = [gelab.done(GRAPH, "page_0", "page_3", click) for click in clicks]
+    assert said == ["right icon", "other icon", "nothing"]
+    assert gelab.done(GRAPH, "page_3", "page_3", Click(920, 20)) == "home"
+    assert gelab.done(GRAPH, "page_0", "page_3", Complete()) == "complete"
+    assert gelab.done(GRAPH, "page_0", "page_3", parse("").action) == "unreadable"
 
 
 def row(page: str, answer: str) -> dict:

@@ -140,7 +140,7 @@ def test_the_numbers_are_those_of_the_metrics(gelab_run):
         "Pass@k": scores["interactive"]["pass_at_k"],
         "greedy": scores["interactive"]["greedy"],
     }
-    assert [row["agent"] for row in table["rows"]] == ["oracle", "random"]
+    assert [row["agent"] for row in table["rows"]] == ["oracle", "random"] and table["groups"] == [["held out", 4]]
     assert set(table["rows"][0]["values"]) == {1.0}
     by_name = {(d["agent"], d["kind"]): d for d in data["diagnoses"]}
     walked, forced = by_name["random", "gelab-interactive"], by_name["random", "gelab-static"]

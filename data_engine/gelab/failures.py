@@ -81,9 +81,8 @@ def asked(graph: PageGraph, page: str, goal: str) -> str:
     return element.name if element.system else "icon"
 
 
-def done(graph: PageGraph, page: str, goal: str, text: str) -> str:
-    """What an answer did there, one of DONE."""
-    action = parse(text).action
+def done(graph: PageGraph, page: str, goal: str, action: Click | Complete | ParseFailure) -> str:
+    """What an action did there, one of DONE."""
     if not isinstance(action, Click):
         return "complete" if isinstance(action, Complete) else "unreadable"
     hit = element_at(graph, page, [action.x, action.y])

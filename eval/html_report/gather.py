@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 
 from PIL import Image
@@ -17,7 +18,7 @@ from . import gelab, lead, login
 from .curves import stage
 from .diagnosis import Walk, diagnosis, shown
 from .pictures import Pictures
-from .scan import REFERENCES, SETS, Library, Score, logs, scores
+from .scan import REFERENCES, Library, Score, logs, scores
 
 NAMES = {"gelab": "GE-Lab", "login": "login forms"}
 
@@ -102,36 +103,48 @@ def _walks(read: list[tuple], most: int) -> dict:
 
 
 def _table(benchmark: str, found: list[Score]) -> dict:
-    """Agents by metrics, fractions 0..1: ``{"benchmark", "columns", "rows": [{"agent", "reference", "values"}]}``."""
-    agents = list(dict.fromkeys(score.agent for score in found))
-    if benchmark == "gelab":
-        sets = [name for name in (*reversed(SETS.values()), *sorted({s.set for s in found} - {*SETS.values()}))]
-        columns = [{"set": name, "name": head} for name in sets for head in gelab.COLUMNS if _any(found, name, head)]
-        rows = [(agent, [_gelab_value(found, agent, column) for column in columns]) for agent in agents]
-        heads = gelab.HEADINGS
-    else:
-        beside = [name for name in REFERENCES if name not in agents]
-        results = {(score.agent, score.kind): login.metrics(score) for score in found}
-        columns = [{"set": "", "name": head} for head in login.COLUMNS]
-        rows = [(agent, [_login_value(results, agent, c["name"]) for c in columns]) for agent in beside + agents]
-        kept = [i for i in range(len(columns)) if any(values[i] is not None for _, values in rows)]
-        columns = [columns[i] for i in kept]
-        rows = [(agent, [values[i] for i in kept]) for agent, values in rows]
-        heads = login.HEADINGS
-    filled = [(agent, values) for agent, values in rows if any(value is not None for value in values)]
-    shown = [{"agent": agent, "reference": agent in REFERENCES, "values": values} for agent, values in filled]
-    return {"benchmark": NAMES[benchmark], "columns": columns, "rows": shown, "headings": heads}
+    """Agents by metrics, fractions 0..1: ``{"benchmark", "columns", "groups", "rows"}``.
+
+    Rows: ``{"agent", "reference", "values"}``. Columns and agents without a value are left out.
+    """
+    columns, rows = (_gelab_values if benchmark == "gelab" else _login_values)(found)
+    kept = [i for i in range(len(columns)) if any(values[i] is not None for values in rows.values())]
+    filled = {agent: [values[i] for i in kept] for agent, values in rows.items()}
+    columns = [columns[i] for i in kept]
+    return {
+        "benchmark": NAMES[benchmark],
+        "columns": columns,
+        "groups": [[name, len(list(group))] for name, group in groupby(columns, key=lambda column: column["set"])],
+        "rows": [
+            {"agent": agent, "reference": agent in REFERENCES, "values": values}
+            for agent, values in filled.items()
+            if any(value is not None for value in values)
+        ],
+        "headings": (gelab if benchmark == "gelab" else login).HEADINGS,
+    }
 
 
-def _any(found: list[Score], name: str, head: str) -> bool:
-    kind, metric = gelab.COLUMNS[head]
-    return any(s.set == name and s.kind == kind and gelab.metrics(s).get(metric) is not None for s in found)
+def _gelab_values(found: list[Score]) -> tuple[list[dict], dict[str, list]]:
+    """(columns, agent -> values): the metrics of held-out scores first."""
+    results = {(score.agent, score.set, score.kind): gelab.metrics(score) for score in found}
+    sets = dict.fromkeys(["held out", "held in", *(score.set for score in found)])
+    columns = [(name, head, *gelab.COLUMNS[head]) for name in sets for head in gelab.COLUMNS]
+    rows = {
+        agent: [results.get((agent, name, kind), {}).get(metric) for name, _, kind, metric in columns]
+        for agent in dict.fromkeys(score.agent for score in found)
+    }
+    return [{"set": name, "name": head} for name, head, _, _ in columns], rows
 
 
-def _gelab_value(found: list[Score], agent: str, column: dict) -> float | None:
-    kind, metric = gelab.COLUMNS[column["name"]]
-    of = [s for s in found if (s.agent, s.set, s.kind) == (agent, column["set"], kind)]
-    return gelab.metrics(of[0]).get(metric) if of else None
+def _login_values(found: list[Score]) -> tuple[list[dict], dict[str, list]]:
+    """(columns, agent -> values): reference policies that stand in an agent's metrics.json come first."""
+    results = {(score.agent, score.kind): login.metrics(score) for score in found}
+    agents = dict.fromkeys(score.agent for score in found)
+    rows = {
+        agent: [_login_value(results, agent, head) for head in login.COLUMNS]
+        for agent in [name for name in REFERENCES if name not in agents] + list(agents)
+    }
+    return [{"set": "", "name": head} for head in login.COLUMNS], rows
 
 
 def _login_value(results: dict, agent: str, head: str) -> float | None:

@@ -51,7 +51,11 @@ def _step(world: World, page: str, goal: str, text: str, kind: str) -> Step:
     point = (action.x, action.y) if isinstance(action, Click) else None
     graph = world.graph
     return Step(
-        kind, failures.asked(graph, page, goal), failures.done(graph, page, goal, text), point, _box(world, page, goal)
+        kind,
+        failures.asked(graph, page, goal),
+        failures.done(graph, page, goal, action),
+        point,
+        _box(world, page, goal),
     )
 
 

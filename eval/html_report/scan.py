@@ -126,10 +126,10 @@ class Library:
 
     def world(self, score: Score) -> World | None:
         """The world that a score was made in."""
-        print_ = score.run["data"]["fingerprint"]
-        if print_ not in self._open and print_ in self._worlds:
-            self._open[print_] = World(self._worlds[print_])
-        return self._open.get(print_)
+        fingerprint = score.run["data"]["fingerprint"]
+        if fingerprint not in self._open and fingerprint in self._worlds:
+            self._open[fingerprint] = World(self._worlds[fingerprint])
+        return self._open.get(fingerprint)
 
     def rows(self, score: Score) -> tuple[Path, dict] | None:
         """(folder, manifest) of the very data file that a score names, by its hash."""
