@@ -21,8 +21,8 @@ KINDS = {
     EARLY: "the claim that the goal is reached (complete, DONE) where it is not",
     LATE: "anything but that claim where the goal is reached",
     NAME: "the right element is hit and another one named; counts in teacher-forced rows only",
-    ACTION: "forms: another action than is due, such as typing where a click is due",
-    TEXT: "forms: another text than the goal states",
+    ACTION: "another action than is due, such as typing where a click is due; of forms only",
+    TEXT: "another text than the goal states; of forms only",
     STEPS: "no answer was wrong, but the steps ran out; of episodes only",
 }
 

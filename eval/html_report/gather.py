@@ -11,6 +11,7 @@ from data_engine.dataset import DataError
 from data_engine.failures import KINDS, RIGHT
 from data_engine.gelab.failures import ASKED as GELAB_ASKED
 from data_engine.gelab.failures import DONE as GELAB_DONE
+from data_engine.gelab.world import World
 from data_engine.login.failures import ASKED as LOGIN_ASKED
 from data_engine.login.failures import DONE as LOGIN_DONE
 
@@ -18,7 +19,7 @@ from . import gelab, lead, login
 from .curves import stage
 from .diagnosis import Walk, diagnosis, shown
 from .pictures import Pictures
-from .scan import REFERENCES, Library, Score, logs, scores
+from .scan import REFERENCES, Library, Score, logs, other_kinds, scores
 
 NAMES = {"gelab": "GE-Lab", "login": "login forms"}
 
@@ -43,7 +44,7 @@ def gather(run: Path, elsewhere: list[Path]) -> tuple[dict, Callable[[int], dict
         "stages": [stage(name, path) for name, path in trainings],
         "diagnoses": [_diagnosed(score, made, maps) for score, made, maps in read if made],
         "kinds": {RIGHT: "the answer leads on", **KINDS},
-        "missing": missing(found, trainings, [score for score, made, _ in read if made is None]),
+        "missing": missing(found, trainings, [score for score, made, _ in read if made is None], other_kinds(run)),
         "sources": [_source(score) for score in found],
     }
     data["lead"], data["first"] = lead.sentences(data), lead.first(data)
@@ -61,13 +62,18 @@ def _read(score: Score, library: Library, pictures: Pictures) -> tuple[list[Walk
         if world is None:
             return None, {}
         for page in world.graph.pages:
-            pictures.add(f"{world.fingerprint}/{page}", partial(Image.open, world.picture(page)))
+            pictures.add(f"{world.fingerprint}/{page}", partial(_screenshot, world, page))
         return gelab.walks(score, world), {world.fingerprint: world}
     rows = library.rows(score)
     if rows is None:
         return None, {}
     known = login.forms(rows[1])
-    return login.walks(score, known, rows[0], pictures), known
+    return login.walks(score, known, *rows, pictures), known
+
+
+def _screenshot(world: World, page: str) -> Image.Image:
+    """Raises DataError where it is missing or was changed."""
+    return Image.fromarray(world.screenshot(page))
 
 
 def _diagnosed(score: Score, walks: list[Walk], maps: dict) -> dict:
@@ -116,7 +122,7 @@ def _table(benchmark: str, found: list[Score]) -> dict:
         "columns": columns,
         "groups": [[name, len(list(group))] for name, group in groupby(columns, key=lambda column: column["set"])],
         "rows": [
-            {"agent": agent, "reference": agent in REFERENCES, "values": values}
+            {"agent": agent, "reference": agent in (*REFERENCES, "ceiling"), "values": values}
             for agent, values in filled.items()
             if any(value is not None for value in values)
         ],
@@ -144,6 +150,7 @@ def _login_values(found: list[Score]) -> tuple[list[dict], dict[str, list]]:
         agent: [_login_value(results, agent, head) for head in login.COLUMNS]
         for agent in [name for name in REFERENCES if name not in agents] + list(agents)
     }
+    rows["ceiling"] = [login.ceiling(results.values(), head) for head in login.COLUMNS]
     return [{"set": "", "name": head} for head in login.COLUMNS], rows
 
 
@@ -170,7 +177,7 @@ def _lengths(found: list[Score]) -> list[dict]:
     return [{"title": title, "x": x, "lines": lines} for (title, x), lines in sorted(charts.items(), reverse=True)]
 
 
-def missing(found: list[Score], trainings: list, unread: list[Score]) -> list[str]:
+def missing(found: list[Score], trainings: list, unread: list[Score], others: list[str]) -> list[str]:
     """What a whole run would have and this one has not, each in a sentence with the mend."""
     said = []
     if not trainings:
@@ -189,6 +196,9 @@ def missing(found: list[Score], trainings: list, unread: list[Score]) -> list[st
             f"{score.agent}, {score.set} ({score.kind}): its {what} "
             "not below this folder, so neither walks nor failures can be shown; name their folder with --data."
         )
+    said += (
+        [f"Runs of another kind ({', '.join(others)}) lie here too; this page does not show them."] if others else []
+    )
     return said + _missing_partners(found)
 
 

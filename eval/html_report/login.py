@@ -1,13 +1,14 @@
 """Login scores for the report: answers step by step, forms filled in for oneself, and the form as a map."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from PIL import Image
 
+from data_engine.dataset import verified_path
 from data_engine.failures import RIGHT
 from data_engine.geometry import Box, Size
 from data_engine.login import failures
@@ -37,6 +38,7 @@ HEADINGS = {
     "texts right": "where a text is due: exactly that text",
     "episodes right": "every step of an episode right (strict)",
     "forms accepted": "closed loop: the form itself accepted what was filled in",
+    "ceiling": "the best that a deterministic model can reach, because some steps look the same",
 }
 
 
@@ -54,6 +56,12 @@ def baseline(result: dict, part: str, name: str) -> dict | None:
     beside = result.get("baselines") or {}
     table = beside.get("strict" if part == "strict" else "classic", beside)
     return table.get(name)
+
+
+def ceiling(results: Iterable[dict], head: str) -> float | None:
+    """The best that a deterministic model can reach: rows that look the same get one answer. Of action types alone."""
+    of = [result["ceiling"]["type_accuracy"] for result in results if "ceiling" in result]
+    return of[0] if of and head == "action type" else None
 
 
 def forms(manifest: dict) -> dict[str, Task]:
@@ -77,11 +85,18 @@ class Exchange:
     picture: str
 
 
-def walks(score: Score, known: dict[str, Task], folder: Path, pictures: Pictures) -> list[Walk]:
-    """The episodes of a score; ``folder`` holds the rows' pictures."""
+def walks(score: Score, known: dict[str, Task], folder: Path, manifest: dict, pictures: Pictures) -> list[Walk]:
+    """The episodes of a score; ``folder`` holds the rows' pictures, ``manifest`` their hashes."""
     if score.kind == "login-closed-loop":
         return [_played(known[row["key"]], row, pictures) for row in score.answers]
-    return [_forced(known[name], steps, folder, pictures) for name, steps in judge(score.answers).items()]
+    for name in {row["images"][0] for row in score.answers}:
+        pictures.add(f"{folder}/{name}", partial(_picture, folder, name, manifest))
+    return [_forced(known[name], steps, folder) for name, steps in judge(score.answers).items()]
+
+
+def _picture(folder: Path, name: str, manifest: dict) -> Image.Image:
+    """Raises DataError where it is missing or was changed."""
+    return Image.open(verified_path(folder, name, manifest=manifest))
 
 
 def _played(task: Task, row: dict, pictures: Pictures) -> Walk:
@@ -95,12 +110,11 @@ def _played(task: Task, row: dict, pictures: Pictures) -> Walk:
     return _walk(task, exchanges, row["accepted"], row["ended"], row["ended"] in FATAL)
 
 
-def _forced(task: Task, steps: Sequence[Judged], folder: Path, pictures: Pictures) -> Walk:
+def _forced(task: Task, steps: Sequence[Judged], folder: Path) -> Walk:
     exchanges = []
     for one in steps:
         row, truth = one.row, one.truth
-        picture = str(folder / row["images"][0])
-        pictures.add(picture, partial(Image.open, folder / row["images"][0]))
+        picture = f"{folder}/{row['images'][0]}"
         due = task.form.element(row["element"]) if row["element"] else None
         hit = failures.aimed_at(task.form, row["mode"], one.action)
         kind = failures.row_kind(task.form, one)

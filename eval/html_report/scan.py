@@ -75,9 +75,8 @@ def whole_lines(path: Path) -> list[dict]:
 
 def scores(run: Path) -> list[Score]:
     """Every score below ``run``, by agent in the order of AGENTS, then by kind and set."""
-    found = [_score(run, path) for path in sorted(run.rglob("run.json"))]
-    known = [score for score in found if score.kind in ANSWERS]
-    return sorted(known, key=lambda s: (_place(s.agent), s.agent, ORDER.index(s.kind), s.set != "held out", s.set))
+    found = [_score(run, path, record) for path, record in _records(run) if record["kind"] in ANSWERS]
+    return sorted(found, key=lambda s: (_place(s.agent), s.agent, ORDER.index(s.kind), s.set != "held out", s.set))
 
 
 def _place(name: str) -> int:
@@ -85,11 +84,21 @@ def _place(name: str) -> int:
     return AGENTS.index(name) if name in AGENTS else len(AGENTS)
 
 
-def _score(root: Path, record: Path) -> Score:
-    run = read_json(record)
-    if not isinstance(run, dict) or not isinstance(run.get("kind"), str):
-        raise DataError(f"{record}: no record of a run; remove it or give another RUN_DIR")
-    folder = record.parent
+def other_kinds(run: Path) -> list[str]:
+    """Kinds of runs below ``run`` that a report does not show."""
+    return sorted({record["kind"] for _, record in _records(run)} - ANSWERS.keys())
+
+
+def _records(run: Path) -> Iterator[tuple[Path, dict]]:
+    """(folder, run.json) of every run below a folder."""
+    for path in sorted(run.rglob("run.json")):
+        record = read_json(path)
+        if not isinstance(record, dict) or not isinstance(record.get("kind"), str):
+            raise DataError(f"{path}: no record of a run; remove it or give another RUN_DIR")
+        yield path.parent, record
+
+
+def _score(root: Path, folder: Path, run: dict) -> Score:
     return Score(folder, run, agent_of(folder.relative_to(root), run), (folder / "metrics.json").is_file())
 
 
