@@ -492,6 +492,26 @@ def test_the_address_chooses_agent_and_outcome(gelab_run, tmp_path):
     assert seen.count('class="row"') == len(missed) and seen.count('class="turn"') == len(missed[1]["turns"])
 
 
+CLICKS = """<script>
+for (const name of ["agents", "sets", "outcomes", "list"])
+  document.getElementById(name).querySelector("button:last-of-type").click();
+document.querySelector(".step").click();
+document.querySelector(".shot").click();
+document.documentElement.dataset.wide = document.documentElement.scrollWidth - document.documentElement.clientWidth;
+</script>"""
+
+
+@needs_browser
+def test_every_kind_of_button_works_on_a_narrow_screen(gelab_run, tmp_path):
+    (tmp_path / "x.html").write_text(made(gelab_run) + CLICKS, encoding="utf-8")
+    seen, console = browse(tmp_path / "x.html", tmp_path, width=500)
+    assert console == []
+    pressed = re.findall(r'aria-pressed="true"[^>]*>(?:<i[^>]*></i>)?([^<]*)<', seen)
+    assert pressed[:2] == ["random", "held out, step by step"] and pressed[2].startswith("missed click")
+    (large,) = [attributes for tag, attributes in Tags(seen).found if tag == "dialog"]
+    assert "open" in large and Tags(seen).found[0][1]["data-wide"] == "0"
+
+
 # Weights & Biases
 
 
