@@ -318,7 +318,8 @@ def test_walks_are_picked_in_turn_of_each_outcome():
 def test_diagnosis_counts():
     walks = [one(True, 0, RIGHT), one(False, 1, RIGHT, MISSED), one(False, 2, WRONG, MISSED, MISSED)]
     whole = diagnosis.diagnosis(walks, ("icon",), ("nothing",), whole=True)
-    assert (whole["count"], whole["failures"], whole["first_wrong"]) == (3, {MISSED: 2}, {"1": 1, "2": 1})
+    assert (whole["count"], whole["failures"]) == (3, {MISSED: 2})
+    assert (whole["first_steps"], whole["first_kinds"]) == ({"1": 1, "2": 1}, {MISSED: 1, WRONG: 1})
     single = diagnosis.diagnosis(walks, ("icon",), ("nothing",), whole=False)
     assert (single["count"], single["failures"]) == (6, {MISSED: 3, WRONG: 1})
     assert single["actions"]["counts"] == [[6]] and single["actions"]["right"] == [[2]]
@@ -371,18 +372,20 @@ def test_pictures_are_small_and_shared(tmp_path):
 def test_the_first_sentences():
     walks = {"set": "held out", "kind": "gelab-interactive", "unit": "walks"}
     rows = {"set": "held out, step by step", "kind": "gelab-static", "unit": "answers"}
+    first = {"first_steps": {"2": 3, "1": 1}, "first_kinds": {WRONG: 3, PARSE: 1}}
     data = {
         "diagnoses": [
-            {"agent": "blind", **walks, "count": 4, "failures": {MISSED: 3}, "first_wrong": {"1": 3}},
-            {"agent": "sft", **walks, "count": 8, "failures": {EARLY: 3, PARSE: 1}, "first_wrong": {"2": 3, "1": 1}},
-            {"agent": "sft", **rows, "count": 8, "failures": {}, "first_wrong": {}},
+            {"agent": "blind", **walks, "count": 4, "failures": {MISSED: 3}},
+            {"agent": "sft", **walks, "count": 8, "failures": {EARLY: 3, PARSE: 1}, **first},
+            {"agent": "sft", **rows, "count": 8, "failures": {}},
+            {"agent": "sft/watch/checkpoint-9", **walks, "count": 8, "failures": {}},
         ]
     }
     assert lead.sentences(data) == [
         "sft arrives in 4 of 8 held-out walks (50.0 %).",
         "Most often it fails by premature complete: the claim that the goal is reached (complete, DONE) where it is "
         "not (3 of 4), then by parse failure (1).",
-        "The first wrong answer comes most often at step 2: in 3 of the 4 failed walks.",
+        "What goes wrong first is most often wrong element (3), and most often at step 2 (3).",
         "For comparison: blind arrives in 1 of 4 held-out walks (25.0 %), and never looks at the screen.",
     ]
     assert lead.sentences({"diagnoses": []}) == []

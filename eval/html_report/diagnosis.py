@@ -54,12 +54,13 @@ def diagnosis(walks: Sequence[Walk], asked: Sequence[str], done: Sequence[str], 
     """The counts behind the charts of one score. ``whole``: walks fail, else single answers do (teacher-forced)."""
     steps = [step for walk in walks for step in walk.steps]
     kinds = [walk.failure for walk in walks if not walk.ok] if whole else [s.kind for s in steps if s.kind != RIGHT]
-    firsts = Counter(first_wrong(walk.kinds) for walk in walks if not walk.ok)
+    firsts = [(at, walk.kinds[at]) for walk in walks if not walk.ok and (at := first_wrong(walk.kinds)) is not None]
     return {
         "unit": "walks" if whole else "answers",
         "count": len(walks) if whole else len(steps),
         "failures": shares(kinds),
-        "first_wrong": {str(at + 1): n for at, n in sorted((a, n) for a, n in firsts.items() if a is not None)},
+        "first_steps": {str(at + 1): n for at, n in sorted(Counter(at for at, _ in firsts).items())},
+        "first_kinds": shares(kind for _, kind in firsts),
         "actions": table(steps, asked, done),
         "clicks": clicks(steps),
     }

@@ -2,7 +2,7 @@
 
 from data_engine.failures import KINDS
 
-from .scan import ORDER, REFERENCES
+from .scan import AGENTS, ORDER, REFERENCES
 
 DOES = {  # kind of a score -> what one success is called
     "gelab-interactive": "{agent} arrives in {good} of {count} {set} walks",
@@ -22,9 +22,10 @@ def sentences(data: dict) -> list[str]:
         (kind, often), *others = main["failures"].items()
         then = f", then by {others[0][0]} ({others[0][1]})" if others else ""
         said.append(f"Most often it fails by {kind}: {KINDS[kind].partition(';')[0]} ({often} of {failed}){then}.")
-    if failed and main["unit"] == "walks" and main["first_wrong"]:
-        step, often = max(main["first_wrong"].items(), key=lambda item: (item[1], -int(item[0])))
-        said.append(f"The first wrong answer comes most often at step {step}: in {often} of the {failed} failed walks.")
+    if failed and main["unit"] == "walks" and main["first_kinds"]:
+        kind, many = next(iter(main["first_kinds"].items()))
+        step, often = max(main["first_steps"].items(), key=lambda item: (item[1], -int(item[0])))
+        said.append(f"What goes wrong first is most often {kind} ({many}), and most often at step {step} ({often}).")
     blind = next((d for d in data["diagnoses"] if _same(d, main) and d["agent"] == "blind"), None)
     if blind and main["agent"] not in REFERENCES:
         said.append(f"For comparison: {_reach(blind)}, and never looks at the screen.")
@@ -32,9 +33,12 @@ def sentences(data: dict) -> list[str]:
 
 
 def protagonist(diagnoses: list[dict]) -> dict | None:
-    """The score to look at first: of the last agent that is no reference, the held-out walks if there are some."""
-    agents = [d["agent"] for d in diagnoses if d["agent"] not in REFERENCES] or [d["agent"] for d in diagnoses]
-    own = [d for d in diagnoses if agents and d["agent"] == agents[-1]]
+    """The score to look at first: of the last stage (else the last agent), the held-out walks if there are some."""
+    agents = [d["agent"] for d in diagnoses]
+    trained = [name for name in agents if name not in REFERENCES]
+    stages = [name for name in trained if name in AGENTS]
+    last = (stages or trained or agents)[-1:]
+    own = [d for d in diagnoses if d["agent"] in last]
     return min(own, key=lambda d: (ORDER.index(d["kind"]), d["set"] != "held out", d["set"]), default=None)
 
 
