@@ -101,10 +101,9 @@ def _walks(read: list[tuple], most: int) -> dict:
     for score, made, known in read:
         some = shown(made or [], most)
         walks.append({**_name(score), "walks": some, "count": len(made or [])})
-        for name in {walk["map"] for walk in some} - maps.keys():
-            maps[name] = (
-                gelab.page_map(known[name].graph) if score.benchmark == "gelab" else login.form_map(known[name])
-            )
+        for name in dict.fromkeys(walk["map"] for walk in some):
+            of = known[name]
+            maps[name] = gelab.page_map(of.graph) if score.benchmark == "gelab" else login.form_map(of)
     return {"scores": [one for one in walks if one["count"]], "maps": maps}
 
 
