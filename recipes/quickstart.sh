@@ -4,7 +4,7 @@
 # Run:       bash recipes/quickstart.sh
 # Again:     the same command; what is there is reused, and a training that was killed goes on from its last checkpoint.
 # Small:     STEPS=8 LIMIT=4 RUN=runs/smoke bash recipes/quickstart.sh     (does it run? its scores mean nothing)
-# Leaves:    runs/quickstart/ with world/ data/ model/ sft/ eval/ pictures/ summary.md curves.png examples/
+# Leaves:    runs/quickstart/ with world/ data/ model/ sft/ eval/ pictures/ summary.md curves.png examples/ report.html
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 make install
@@ -61,5 +61,6 @@ base=$!
 score sft 5 transformers --model "$RUN/sft/checkpoint-$STEPS" > "$RUN/logs/sft.log"
 wait "$base" || { cat "$RUN/logs/base.log" >&2; exit 1; }
 
-# 5. One table, the curves, a few walks.
+# 5. One table, the curves, a few walks; and all of it to look at: what goes wrong, and where.
 python eval/summary.py "$RUN"
+python eval/report.py "$RUN"

@@ -38,7 +38,13 @@ def test_quickstart_runs_and_runs_again_on_what_is_there(tmp_path):
     first = start(run)
     assert first.returncode == 0, first.stdout[-3000:] + first.stderr[-3000:]
     assert "| oracle | 100.0 | 100.0 |" in first.stdout
-    for name in ("summary.md", "curves.png", "pictures/topology.png", "sft/checkpoint-4/trainer_state.json"):
+    for name in (
+        "summary.md",
+        "curves.png",
+        "report.html",
+        "pictures/topology.png",
+        "sft/checkpoint-4/trainer_state.json",
+    ):
         assert (run / name).is_file(), name
     metrics = json.loads((run / "eval" / "sft" / "interactive_ood" / "metrics.json").read_text())
     assert metrics["metrics"]["k"] == 5 and metrics["metrics"]["tasks"] == 2

@@ -4,5 +4,6 @@ graph, layout, icons, world           what exists: pages, where icons stand, the
 style, render                         how a page looks
 actions, prompts                      what is said: the answer grammar and the prompt builder
 tasks, env, oracle, scoring           what happens: tasks, the environment, reference policies, scores
-rows, build, vary, write              what is written: rows of every stage and the three command lines
+failures                              what goes wrong: the kind of each wrong answer
+rows, build, vary, write              what is written: rows of every stage and the command lines
 """
