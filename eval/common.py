@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from api import CACHE, DIALECTS, usage
-from engines import ENGINES, Engine, make_engine
+from engines import CHECKPOINTS, ENGINES, Engine, make_engine
 
 from data_engine.dataset import DataError, read_manifest, sha256, verified_path, write_json
 from data_engine.episode import Request
@@ -45,8 +45,8 @@ def engine_flags(parser: argparse.ArgumentParser, engines: tuple[str, ...] = ENG
 
 
 def answers(engine: Engine, asked: Sequence[Request], args: argparse.Namespace) -> Iterator[str]:
-    """Greedy answers, in order; several batches are given at once, for the engine to sort and to ask equals once."""
-    size = AT_ONCE * args.batch_size
+    """Greedy answers, in order. A checkpoint gets several batches at once, to sort them and to ask equals once."""
+    size = args.batch_size * (AT_ONCE if args.engine in CHECKPOINTS else 1)
     for start in range(0, len(asked), size):
         yield from engine.answer(asked[start : start + size], temperature=0.0, seed=args.seed)
 
