@@ -6,6 +6,7 @@ complete. The manifest holds the arguments, the versions, and the SHA-256 of eve
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -71,9 +72,9 @@ def read_json(path: Path) -> Any:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON so that a reader sees the old file or the new one, never half of it."""
+    """Write JSON so that a reader sees the old file or the new one, never half of it; several processes may."""
     path = Path(path)
-    half = path.with_name(path.name + ".part")
+    half = path.with_name(f"{path.name}.{os.getpid()}.part")
     half.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     half.replace(path)
 

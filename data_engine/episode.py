@@ -1,10 +1,12 @@
-"""The only loop in which a policy meets environments; every live episode advances together, one batch a turn.
+"""The only loop in which a policy meets environments; all live episodes advance together, one batch a turn.
 
 A *policy* takes requests and answers each in text, as a model does: ``policy(list[Request]) -> list[str]``.
 """
 
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
@@ -41,11 +43,29 @@ class Episode(Protocol):
 Policy = Callable[[list[Request]], list[str]]
 
 
-def run_episodes(episodes: Sequence[Episode], policy: Policy) -> None:
-    """Advance all episodes until each is done. Raises ValueError if the policy skips or adds an answer."""
-    live = [episode for episode in episodes if not episode.done]
-    while live:
-        answers = policy([episode.request() for episode in live])
-        for episode, text in zip(live, answers, strict=True):
-            episode.answer(text)
-        live = [episode for episode in live if not episode.done]
+def run_episodes(
+    episodes: Iterable[Episode],
+    policy: Policy,
+    places: int | None = None,
+    finished: Callable[[Episode], None] = lambda episode: None,
+) -> None:
+    """Advance all episodes until each is done, ``places`` of them together (None: all at once).
+
+    The place of a finished episode goes to the next one that waits, so that the batch stays full. ``finished`` is
+    called once for each episode, in the order in which they came. Raises ValueError if the policy skips or adds an
+    answer.
+    """
+    waiting, live, unreported = iter(episodes), [], deque()
+    while True:
+        fresh = list(waiting if places is None else islice(waiting, places - len(live)))
+        unreported.extend(fresh)
+        live = [episode for episode in [*live, *fresh] if not episode.done]
+        if live:
+            answers = policy([episode.request() for episode in live])
+            for episode, text in zip(live, answers, strict=True):
+                episode.answer(text)
+            live = [episode for episode in live if not episode.done]
+        elif not fresh:
+            return
+        while unreported and unreported[0].done:
+            finished(unreported.popleft())

@@ -1,13 +1,18 @@
-"""Results of a long run, written chunk by chunk, so that a killed run resumes and ends with the same bytes.
+"""Results of a long run, written as they come, so that a killed run resumes and ends with the same bytes.
 
-The work is split into chunks that depend on the arguments alone. A chunk's lines are appended at once when it is
-finished; on a new start every line after the last whole chunk is dropped and done again.
+``run_in_order``: a result depends on its item alone. Lines are appended one by one, in the order of the items; on a
+new start a torn last line is dropped, and what is missing is done.
+``run_chunks``: a result may depend on its chunk, and chunks on the arguments alone. A chunk's lines are appended at
+once when it is finished; on a new start every line after the last whole chunk is dropped and done again.
 """
 
+import fcntl
 import os
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 import msgspec
 from tqdm import tqdm
@@ -15,6 +20,7 @@ from tqdm import tqdm
 from .dataset import DataError, read_json, write_json
 
 Item = TypeVar("Item")
+SYNC = 1.0  # seconds: what a power cut can cost; a killed process loses no line
 
 
 def open_run(out: Path, arguments: dict) -> None:
@@ -36,24 +42,64 @@ def run_chunks(
 
     ``work`` returns one line per item. Shows a progress bar with rate and remaining time on stderr.
     """
-    done = _keep_whole_chunks(path, len(items), size)
     encode = msgspec.json.Encoder().encode
-    with tqdm(total=len(items), initial=done, desc=name, unit="item", dynamic_ncols=True) as bar, open(path, "ab") as f:
-        for start in range(done, len(items), size):
-            chunk = items[start : start + size]
-            lines = work(start // size, chunk)
-            if len(lines) != len(chunk):
-                raise RuntimeError(f"{name}: {len(lines)} results for {len(chunk)} items")
-            f.write(b"".join(encode(line) + b"\n" for line in lines))
-            f.flush()
+    with _own(path) as f:
+        done = _keep_whole_chunks(path, len(items), size)
+        with _bar(name, len(items), done) as bar:
+            for start in range(done, len(items), size):
+                chunk = items[start : start + size]
+                lines = work(start // size, chunk)
+                if len(lines) != len(chunk):
+                    raise RuntimeError(f"{name}: {len(lines)} results for {len(chunk)} items")
+                f.write(b"".join(encode(line) + b"\n" for line in lines))
+                f.flush()
+                os.fsync(f.fileno())
+                bar.update(len(chunk))
+
+
+def run_in_order(
+    path: Path, items: Sequence[Item], work: Callable[[Sequence[Item], Callable[[dict], None]], None], name: str
+) -> None:
+    """Call ``work(todo, write)`` with the items that ``path`` does not hold; it calls ``write(line)`` for each, in
+    order. Shows a progress bar with rate and remaining time on stderr. Raises RuntimeError if a line is missing."""
+    encode, synced = msgspec.json.Encoder().encode, 0.0
+    with _own(path) as f:
+        done = _keep_whole_chunks(path, len(items), 1)
+        with _bar(name, len(items), done) as bar:
+
+            def write(line: dict) -> None:
+                nonlocal synced
+                f.write(encode(line) + b"\n")
+                f.flush()
+                if time.monotonic() - synced > SYNC:
+                    os.fsync(f.fileno())
+                    synced = time.monotonic()
+                bar.update()
+
+            if done < len(items):
+                work(items[done:], write)
             os.fsync(f.fileno())
-            bar.update(len(chunk))
+    if bar.n != len(items):
+        raise RuntimeError(f"{name}: {bar.n} results for {len(items)} items")
+
+
+@contextmanager
+def _own(path: Path) -> Iterator[BinaryIO]:
+    """The file, open for appending, and nobody else's. Raises DataError if another process writes it."""
+    with open(path, "ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise DataError(f"{path}: another process writes it; wait for it or end it, then start again") from None
+        yield file
+
+
+def _bar(name: str, total: int, done: int) -> tqdm:
+    return tqdm(total=total, initial=done, desc=name, unit="item", dynamic_ncols=True)
 
 
 def _keep_whole_chunks(path: Path, total: int, size: int) -> int:
     """Cut ``path`` after its last whole chunk; returns how many items that leaves done."""
-    if not path.exists():
-        return 0
     data = path.read_bytes()
     lines = data.count(b"\n")
     done = total if lines >= total else lines - lines % size

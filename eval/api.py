@@ -22,6 +22,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
+from checkpoint import temperatures_of
 
 from data_engine.dataset import DataError, read_json, read_rows, write_json
 from data_engine.episode import Request
@@ -170,10 +171,11 @@ class Api:
         if not is_address(self.server):
             raise DataError(f"{d.url}: must be http(s)://HOST[:PORT][/PATH] and nothing else, like {d.public}")
 
-    def answer(self, requests: Sequence[Request], temperature: float, seed: int) -> list[str]:
+    def answer(self, requests: Sequence[Request], temperature: float | Sequence[float], seed: int) -> list[str]:
         """Equal questions are asked once, but when they are sampled: then each has its own sample for each ``seed``."""
-        bodies = [self.body(request, temperature) for request in requests]
-        draws = [f"{seed}/{request.key}" if temperature else "" for request in requests]
+        heats = temperatures_of(requests, temperature)
+        bodies = [self.body(request, heat) for request, heat in zip(requests, heats, strict=True)]
+        draws = [f"{seed}/{request.key}" if heat else "" for request, heat in zip(requests, heats, strict=True)]
         names = [self._name(body, draw) for body, draw in zip(bodies, draws, strict=True)]
         unique = dict(zip(names, bodies, strict=True))
         with ThreadPoolExecutor(self.threads) as pool:

@@ -4,19 +4,21 @@ import argparse
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from api import CACHE, DIALECTS, usage
-from engines import ENGINES, Engine, make_engine
+from engines import CHECKPOINTS, ENGINES, Engine, make_engine
 
 from data_engine.dataset import DataError, read_manifest, sha256, verified_path, write_json
+from data_engine.episode import Request
 from data_engine.gelab import prompts
 from data_engine.gelab.graph import WorldError
 from data_engine.gelab.write import KIND
 from data_engine.runlog import open_run
 
 REPO = Path(__file__).resolve().parents[1]
+AT_ONCE = 4  # batches; what a killed run may have to ask again
 REQUESTS = "requests.jsonl"  # what a server was asked, in the folder of the run
 
 
@@ -30,7 +32,7 @@ def engine_flags(parser: argparse.ArgumentParser, engines: tuple[str, ...] = ENG
     )
     parser.add_argument("--template", help="ms-swift template; default: ours for the model's family")
     parser.add_argument("--max-new-tokens", type=positive, default=256)
-    parser.add_argument("--batch-size", type=positive, default=16, help="requests that a model answers together")
+    parser.add_argument("--batch-size", type=positive, help="requests answered together; default: 64, at a server 16")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--limit", type=positive, help="only the first N rows or tasks")
     parser.add_argument("--json", action="store_true", help="print the metrics as JSON")
@@ -40,6 +42,13 @@ def engine_flags(parser: argparse.ArgumentParser, engines: tuple[str, ...] = ENG
     server.add_argument(
         "--extra", type=json_object, help="""fields of the request, as JSON: '{"temperature": null}' takes one out"""
     )
+
+
+def answers(engine: Engine, asked: Sequence[Request], args: argparse.Namespace) -> Iterator[str]:
+    """Greedy answers, in order. A checkpoint gets several batches at once, to sort them and to ask equals once."""
+    size = args.batch_size * (AT_ONCE if args.engine in CHECKPOINTS else 1)
+    for start in range(0, len(asked), size):
+        yield from engine.answer(asked[start : start + size], temperature=0.0, seed=args.seed)
 
 
 def json_object(text: str) -> dict:
@@ -60,8 +69,14 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def set_batch_size(args: argparse.Namespace) -> None:
+    """A server has its own opinion on how many requests it wants at once."""
+    args.batch_size = args.batch_size or (16 if args.engine in DIALECTS else 64)
+
+
 def engine_of(args: argparse.Namespace, max_pixels: int, train_rows: Path | None = None) -> Engine:
     """The engine that the flags name. Raises DataError."""
+    set_batch_size(args)
     return make_engine(
         args.engine,
         model=args.model,
@@ -84,6 +99,7 @@ def engine_and_run(
     The engine is made first, so that a wrong --engine or --model leaves no started run behind; or a benchmark gives
     one of its own as ``engine``.
     """
+    set_batch_size(args)
     train_rows = args.train_rows or data.parent / "sft.jsonl"
     own = engine is not None
     engine = engine or engine_of(args, manifest["max_pixels"], train_rows)
@@ -96,7 +112,6 @@ def engine_and_run(
         "template": args.template,
         "seed": args.seed,
         "max_new_tokens": args.max_new_tokens,
-        "batch_size": args.batch_size,
         "limit": args.limit,
         **({"server": engine.server, "extra": args.extra} if args.engine in DIALECTS else {}),
         **more,
@@ -182,6 +197,8 @@ def table(metrics: dict) -> str:
 def show(value: object) -> str:
     if isinstance(value, dict):
         return "  ".join(f"{k} {show(v)}" for k, v in value.items()) or "none"
+    if isinstance(value, list):  # an interval
+        return f"{100 * value[0]:.2f} to {100 * value[1]:.2f} %"
     return "n/a" if value is None else f"{100 * value:.2f} %" if isinstance(value, float) else str(value)
 
 

@@ -4,20 +4,22 @@
         --tasks DATA/tasks_ood.jsonl --attempts 5 --out runs/x/interactive
 
 Each task is tried once greedily (attempt 0) and ``--attempts`` times with sampling. After arrival the model is asked
-once more, and ``declared`` says that it answered ``complete`` there. All episodes of a batch advance together.
+once more, and ``declared`` says that it answered ``complete`` there. ``--batch-size`` episodes advance together; the
+place of a finished one goes to the next. A sample depends on seed, task, attempt and turn, not on who shares its batch.
 With ``--backend browser`` the screenshots are a real browser's (OUT/browser), and every click is made in it.
 Writes OUT/trajectories.jsonl (resumes) and OUT/metrics.json.
 """
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 from common import checked_manifest, engine_and_run, engine_flags, finish, positive, run_main, spent
 from engines import Engine
+from shards import run_items, shard_flags
 
 from data_engine.dataset import DataError, read_rows
 from data_engine.episode import Request, run_episodes
@@ -26,8 +28,9 @@ from data_engine.gelab.metrics import interactive_metrics
 from data_engine.gelab.play.browser import Browser
 from data_engine.gelab.tasks import Task
 from data_engine.gelab.world import World
-from data_engine.runlog import run_chunks
-from data_engine.seeds import rng
+
+Item = tuple[int, dict]  # attempt, row of a task
+NAME = "trajectories.jsonl"
 
 
 def load_world(folder: Path, manifest: dict, tasks: Path) -> World:
@@ -48,24 +51,25 @@ def backend(name: str, world: World, folder: Path) -> Iterator[tuple[Callable, d
             yield browser.episode, {"browser": browser.version}
 
 
-def play(make: Callable, engine: Engine, items: list[tuple[int, dict]], max_steps: int, temperature: float, seed: int):
-    """Play one batch of (attempt, task row) to the end; returns a trajectory for each."""
-    episodes = [
-        make(Task(row["start"], row["goal"], row["path"]), f"{attempt}/{row['idx']}", max_steps)
+def play(
+    make: Callable, engine: Engine, items: Sequence[Item], args: argparse.Namespace, write: Callable[[dict], None]
+) -> None:
+    """Play (attempt, task row) after (attempt, task row), --batch-size at a time; ``write`` gets their trajectories."""
+    episodes = (
+        make(Task(row["start"], row["goal"], row["path"]), key_of(attempt, row), args.max_steps)
         for attempt, row in items
-    ]
-    for greedy in (True, False):
-        some = [e for e, (attempt, _) in zip(episodes, items, strict=True) if (attempt == 0) == greedy]
-        turn = 0
+    )
+    rows = {key_of(attempt, row): (attempt, row) for attempt, row in items}
 
-        def policy(requests: list[Request], greedy: bool = greedy) -> list[str]:
-            nonlocal turn
-            turn += 1
-            draw = int(rng(seed, "turn", items[0], turn).integers(2**31))
-            return engine.answer(requests, temperature=0.0 if greedy else temperature, seed=draw)
+    def policy(requests: list[Request]) -> list[str]:
+        heats = [0.0 if request.key.startswith("0/") else args.temperature for request in requests]
+        return engine.answer(requests, heats, args.seed)
 
-        run_episodes(some, policy)
-    return [trajectory(e, attempt, row) for e, (attempt, row) in zip(episodes, items, strict=True)]
+    run_episodes(episodes, policy, args.batch_size, lambda episode: write(trajectory(episode, *rows[episode.key])))
+
+
+def key_of(attempt: int, row: dict) -> str:
+    return f"{attempt}/{row['idx']}"
 
 
 def trajectory(episode: NavigationEpisode, attempt: int, row: dict) -> dict:
@@ -94,13 +98,15 @@ def main() -> None:
     parser.add_argument("--max-steps", type=positive, default=MAX_STEPS, help="answers before an episode is cut")
     parser.add_argument("--backend", choices=("world", "browser"), default="world", help="who shows and clicks")
     engine_flags(parser)
+    shard_flags(parser)
     args = parser.parse_args()
     manifest = checked_manifest(args.tasks)
     world = load_world(args.world, manifest, args.tasks)
     tasks = read_rows(args.tasks, args.limit)
     if not all("goal" in row for row in tasks):
         raise DataError(f"{args.tasks}: its rows are no tasks; give tasks_id.jsonl or tasks_ood.jsonl")
-    path = args.out / "trajectories.jsonl"
+    # a task's attempts follow each other: what they have in common is computed once
+    items = [(attempt, row) for row in tasks for attempt in range(args.attempts + 1)]
     with backend(args.backend, world, args.out / "browser") as (make, shown_by):
         engine, run = engine_and_run(
             args,
@@ -112,13 +118,14 @@ def main() -> None:
             max_steps=args.max_steps,
             **shown_by,
         )
-        items = [(attempt, row) for attempt in range(args.attempts + 1) for row in tasks]
 
-        def work(_: int, chunk: list[tuple[int, dict]]) -> list[dict]:
-            return play(make, engine, chunk, args.max_steps, args.temperature, args.seed)
+        def work(todo: Sequence[Item], write: Callable[[dict], None]) -> None:
+            play(make, engine, todo, args, write)
 
-        run_chunks(path, items, args.batch_size, work, "episodes")
-    finish(args.out / "metrics.json", interactive_metrics(read_rows(path)), run, args.json, **spent(args))
+        whole = run_items(args, NAME, items, work, "episodes", group=args.attempts + 1)
+    if whole:
+        metrics = interactive_metrics(read_rows(args.out / NAME))
+        finish(args.out / "metrics.json", metrics, run, args.json, **spent(args))
 
 
 if __name__ == "__main__":

@@ -7,15 +7,18 @@ Writes OUT/predictions.jsonl (rows plus ``prediction``; resumes) and OUT/metrics
 
 import argparse
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from common import checked_manifest, engine_and_run, engine_flags, finish, run_main, spent
+from common import answers, checked_manifest, engine_and_run, engine_flags, finish, run_main, spent
+from shards import run_items, shard_flags
 
 from data_engine.dataset import DataError, read_rows, verified_path
 from data_engine.episode import Request
 from data_engine.gelab import prompts
 from data_engine.gelab.metrics import static_metrics
-from data_engine.runlog import run_chunks
+
+NAME = "predictions.jsonl"
 
 
 def request(row: dict, folder: Path) -> Request:
@@ -30,6 +33,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", type=Path, required=True, help="eval_id.jsonl, eval_ood.jsonl or sft.jsonl")
     engine_flags(parser)
+    shard_flags(parser)
     args = parser.parse_args()
     manifest = checked_manifest(args.data)
     rows = read_rows(args.data, args.limit)
@@ -39,13 +43,13 @@ def main() -> None:
         verified_path(args.data.parent, image, manifest=manifest)
     engine, run = engine_and_run(args, "gelab-static", args.data, manifest)
 
-    def work(_: int, chunk: list[dict]) -> list[dict]:
-        answers = engine.answer([request(row, args.data.parent) for row in chunk], temperature=0, seed=args.seed)
-        return [row | {"prediction": answer} for row, answer in zip(chunk, answers, strict=True)]
+    def work(todo: Sequence[dict], write: Callable[[dict], None]) -> None:
+        asked = [request(row, args.data.parent) for row in todo]
+        for row, answer in zip(todo, answers(engine, asked, args), strict=True):
+            write(row | {"prediction": answer})
 
-    path = args.out / "predictions.jsonl"
-    run_chunks(path, rows, args.batch_size, work, "static")
-    finish(args.out / "metrics.json", static_metrics(read_rows(path)), run, args.json, **spent(args))
+    if run_items(args, NAME, rows, work, "static"):
+        finish(args.out / "metrics.json", static_metrics(read_rows(args.out / NAME)), run, args.json, **spent(args))
 
 
 if __name__ == "__main__":

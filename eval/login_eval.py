@@ -11,12 +11,23 @@ without a model: oracle, random (an action by chance), blind and text_only (neve
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from common import checked_manifest, engine_and_run, engine_flags, finish, positive, run_main, side_by_side, spent
+from common import (
+    answers,
+    checked_manifest,
+    engine_and_run,
+    engine_flags,
+    finish,
+    positive,
+    run_main,
+    side_by_side,
+    spent,
+)
 from engines import ENGINES, Engine
 from login_score import baselines, with_predictions
+from shards import run_items, shard_flags
 
 from data_engine.dataset import read_rows, verified_path
 from data_engine.episode import Request, run_episodes
@@ -27,8 +38,8 @@ from data_engine.login.env import LoginEpisode
 from data_engine.login.metrics import ceiling, classic_metrics, closed_loop_metrics, strict_metrics
 from data_engine.login.tasks import Options, Task, tasks
 from data_engine.login.write import KIND, ROWS, TASKS
-from data_engine.runlog import run_chunks
-from data_engine.seeds import rng
+
+PREDICTIONS, TRAJECTORIES = "predictions.jsonl", "trajectories.jsonl"
 
 
 def turn_of(request: Request) -> tuple[str, int]:
@@ -70,13 +81,13 @@ def step_by_step(args: argparse.Namespace, manifest: dict, rows: list[dict]) -> 
         verified_path(args.data, image, manifest=manifest)
     engine, run = start(args, "login-steps", manifest, rows, ROWS)
 
-    def work(_: int, chunk: list[dict]) -> list[dict]:
-        answers = engine.answer([request(row, args.data) for row in chunk], temperature=0, seed=args.seed)
-        return with_predictions(chunk, answers)
+    def work(todo: Sequence[dict], write: Callable[[dict], None]) -> None:
+        for row, answer in zip(todo, answers(engine, [request(row, args.data) for row in todo], args), strict=True):
+            write(*with_predictions([row], [answer]))
 
-    path = args.out / "predictions.jsonl"
-    run_chunks(path, asked, args.batch_size, work, "steps")
-    said = read_rows(path)
+    if not run_items(args, PREDICTIONS, asked, work, "steps"):
+        return
+    said = read_rows(args.out / PREDICTIONS)
     classic, strict = classic_metrics(said), strict_metrics(said)
     beside = {name: baselines(said, name, rows) for name in ("classic", "strict")}
     best = ceiling(said, lambda row: (manifest["files"][row["images"][0]], row["messages"][-2]["content"]))
@@ -108,13 +119,6 @@ def start(args: argparse.Namespace, kind: str, manifest: dict, rows: list[dict],
 # Closed loop
 
 
-def play(chunk: list[Task], policy: Callable, args: argparse.Namespace, system: bool, pictures: Path) -> list[dict]:
-    """Play one batch of tasks to the end; returns a trajectory for each."""
-    episodes = [LoginEpisode(task, pictures, system, args.max_steps) for task in chunk]
-    run_episodes(episodes, policy)
-    return [trajectory(episode) for episode in episodes]
-
-
 def trajectory(episode: LoginEpisode) -> dict:
     """The record of an episode: what was said, what came of it, how it ended."""
     state, last = episode.state, episode.turns[-1]["outcome"]
@@ -136,20 +140,16 @@ def closed_loop(args: argparse.Namespace, manifest: dict, rows: list[dict]) -> N
     pictures = args.out / "pictures"
     pictures.mkdir(exist_ok=True)
 
-    def work(number: int, chunk: list[Task]) -> list[dict]:
-        turn = 0
+    def policy(requests: list[Request]) -> list[str]:
+        return engine.answer(requests, temperature=0.0, seed=args.seed)
 
-        def policy(requests: list[Request]) -> list[str]:
-            nonlocal turn
-            turn += 1
-            draw = int(rng(args.seed, "turn", number, turn).integers(2**31))
-            return engine.answer(requests, temperature=0, seed=draw)
+    def work(todo: Sequence[Task], write: Callable[[dict], None]) -> None:
+        episodes = (LoginEpisode(task, pictures, system, args.max_steps) for task in todo)
+        run_episodes(episodes, policy, args.batch_size, lambda episode: write(trajectory(episode)))
 
-        return play(chunk, policy, args, system, pictures)
-
-    path = args.out / "trajectories.jsonl"
-    run_chunks(path, items, args.batch_size, work, "episodes")
-    metrics = closed_loop_metrics(read_rows(path))
+    if not run_items(args, TRAJECTORIES, items, work, "episodes"):
+        return
+    metrics = closed_loop_metrics(read_rows(args.out / TRAJECTORIES))
     beside = {name: without_pictures(items, rows, name, args.max_steps) for name in ("oracle", *BASELINES)}
     more = {**published_head(args, manifest), "baselines": beside, **spent(args)}
     text = side_by_side({args.engine: metrics} | beside)
@@ -174,6 +174,7 @@ def main() -> None:
         "--max-steps", type=positive, help="closed loop: answers before it is cut; default: twice the script"
     )
     engine_flags(parser, (*ENGINES, "text_only"))
+    shard_flags(parser)
     args = parser.parse_args()
     manifest = checked_manifest(args.data / ROWS, KIND, prompts.sha256())
     rows = read_rows(args.data / ROWS)

@@ -31,6 +31,7 @@ COLUMNS = {  # heading -> (set, metric)
 }
 LEGEND = """In percent. `step`: one teacher-forced answer right (icon named and hit, or `complete`). `task`: every
 step of a task right. `Pass@1`: arrival within the step limit, mean over sampled attempts; `greedy`: one greedy attempt.
+In brackets: 95 %, bootstrap over tasks; nothing where all tasks came out alike.
 Held in: the subtrees whose paths were trained. Held out: another subtree, of which training saw only single edges.
 
 What it is: the oracle shows that rows, environment and scores agree; random and base (untrained) are the floor.
@@ -54,13 +55,50 @@ def read_results(run: Path) -> dict[str, dict[str, dict]]:
 
 
 def summary_table(results: dict[str, dict[str, dict]]) -> str:
-    """A Markdown table, one line an agent, in percent."""
-    agents = sorted(results, key=lambda a: (ORDER.index(a) if a in ORDER else len(ORDER), a))
+    """A Markdown table, one line an agent, in percent with intervals."""
+    agents = sorted(results, key=rank)
     lines = ["| agent | " + " | ".join(COLUMNS) + " |", "|---|" + "---:|" * len(COLUMNS)]
     for agent in agents:
-        values = [results[agent].get(name, {}).get("metrics", {}).get(metric) for name, metric in COLUMNS.values()]
-        lines.append(f"| {agent} | " + " | ".join("n/a" if v is None else f"{100 * v:.1f}" for v in values) + " |")
+        metrics = [(results[agent].get(name, {}).get("metrics", {}), metric) for name, metric in COLUMNS.values()]
+        lines.append(f"| {agent} | " + " | ".join(cell(*pair) for pair in metrics) + " |")
     return "\n".join(lines)
+
+
+def cell(metrics: dict, name: str) -> str:
+    """A rate in percent, with its interval where it has a width."""
+    value, interval = metrics.get(name), metrics.get("intervals", {}).get(name)
+    if value is None:
+        return "n/a"
+    low, high = interval or (value, value)
+    return f"{100 * value:.1f}" + (f" ({100 * low:.0f} to {100 * high:.0f})" if low < high else "")
+
+
+def length_table(results: dict[str, dict[str, dict]], name: str) -> str:
+    """Success of a set by path length: Pass@1, Pass@k and greedy of each agent, each in its own row."""
+    metrics = {agent: sets[name]["metrics"] for agent, sets in results.items() if name in sets}
+    lengths = sorted({n for m in metrics.values() for n in m["by_length"]}, key=int)
+    heads = ["agent", "success", *lengths, "all"]
+    lines = ["| " + " | ".join(heads) + " |", "|---|---|" + "---:|" * (len(lengths) + 1)]
+    for agent in sorted(metrics, key=rank):
+        m = metrics[agent]
+        for title, key in (("Pass@1", "pass_at_1"), (f"Pass@{m['k']}", "pass_at_k"), ("greedy", "greedy")):
+            cells = [cell(m["by_length"].get(n, {}), key) for n in lengths] + [cell(m, key)]
+            lines.append(f"| {agent} | {title} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def rank(agent: str) -> tuple[int, str]:
+    return ORDER.index(agent) if agent in ORDER else len(ORDER), agent
+
+
+def by_length(results: dict[str, dict[str, dict]]) -> str:
+    """The length tables of the sets that were played."""
+    titles = {
+        "interactive_id": "Success by path length, held in",
+        "interactive_ood": "Success by path length, held out",
+    }
+    played = [name for name in titles if any(name in sets for sets in results.values())]
+    return "".join(f"{titles[name]}:\n\n{length_table(results, name)}\n\n" for name in played)
 
 
 def sizes(results: dict[str, dict[str, dict]]) -> str:
@@ -136,7 +174,7 @@ def main() -> None:
     parser.add_argument("run", type=Path, metavar="RUN_DIR")
     args = parser.parse_args()
     results = read_results(args.run)
-    text = f"{summary_table(results)}\n\n{LEGEND}\n\n{sizes(results)}\n"
+    text = f"{summary_table(results)}\n\n{LEGEND}\n\n{by_length(results)}{sizes(results)}\n"
     (args.run / "summary.md").write_text(text, encoding="utf-8")
     print(text)
     if (args.run / "sft" / "logging.jsonl").is_file():

@@ -1,9 +1,13 @@
 """Engines: the model-free ones by hand, and ms-swift's on an untrained tiny model, on the CPU."""
 
+import ast
 import importlib.util
 import json
+import os
 import sys
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -25,7 +29,13 @@ def engines():
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(REPO / "eval"))
         spec.loader.exec_module(module)
-    return module
+        yield module  # its neighbours are imported when they are needed
+
+
+@pytest.fixture(scope="module")
+def checkpoint(engines):
+    """The module eval/checkpoint.py, as engines.py has it."""
+    return sys.modules["checkpoint"]
 
 
 def ask(prompt: str, key: str = "0", image: Path = Path("none.png"), gold: str = "gold") -> Request:
@@ -37,12 +47,12 @@ NAV = prompts.navigation
 
 def test_unknown_engine_lists_the_known(engines):
     with pytest.raises(
-        DataError, match="gpt: unknown; known are transformers, oracle, random, blind, replay, openai, a"
+        DataError, match="gpt: unknown; known are transformers, vllm, oracle, random, blind, replay, openai, a"
     ):
         engines.make_engine("gpt")
 
 
-@pytest.mark.parametrize("name", ["transformers", "replay", "openai", "anthropic"])
+@pytest.mark.parametrize("name", ["transformers", "vllm", "replay", "openai", "anthropic"])
 def test_what_needs_a_model_says_so(engines, name):
     with pytest.raises(DataError, match=f"--engine {name}: needs --model"):
         engines.make_engine(name)
@@ -136,45 +146,45 @@ def test_replay_of_predictions_and_trajectories(engines, tmp_path):
 # ---- models
 
 
-def test_a_lora_checkpoint_names_its_base(engines, tmp_path):
+def test_a_lora_checkpoint_names_its_base(checkpoint, tmp_path):
     lora, full = tmp_path / "lora", tmp_path / "full"
     lora.mkdir(), full.mkdir()
     (lora / "adapter_config.json").write_text("{}")
     (lora / "args.json").write_text(json.dumps({"model": "the/base", "other": 1}))
     (full / "args.json").write_text(json.dumps({"model": "the/base"}))  # a full checkpoint has it too
-    assert engines._base_and_adapters(str(lora)) == ("the/base", [str(lora)])
-    assert engines._base_and_adapters(str(full)) == (str(full), [])
-    assert engines._base_and_adapters("Qwen/Qwen2.5-VL-7B-Instruct") == ("Qwen/Qwen2.5-VL-7B-Instruct", [])
+    assert checkpoint.base_and_adapters(str(lora)) == ("the/base", [str(lora)])
+    assert checkpoint.base_and_adapters(str(full)) == (str(full), [])
+    assert checkpoint.base_and_adapters("Qwen/Qwen2.5-VL-7B-Instruct") == ("Qwen/Qwen2.5-VL-7B-Instruct", [])
 
 
-def test_a_lora_checkpoint_without_args_is_named(engines, tmp_path):
+def test_a_lora_checkpoint_without_args_is_named(checkpoint, tmp_path):
     (tmp_path / "adapter_config.json").write_text("{}")
     with pytest.raises(DataError, match="args.json: no such file"):
-        engines._base_and_adapters(str(tmp_path))
+        checkpoint.base_and_adapters(str(tmp_path))
 
 
 @pytest.mark.parametrize("family", ["qwen2_5_vl", "qwen3_vl"])
-def test_our_template_for_each_family(engines, tmp_path, family):
+def test_our_template_for_each_family(checkpoint, tmp_path, family):
     (tmp_path / "config.json").write_text(json.dumps({"model_type": family}))
-    assert engines._template_of(str(tmp_path)) == f"gelab_{family}"
-    assert engines._template_of("Qwen/Qwen2.5-VL-7B-Instruct") is None
+    assert checkpoint.template_of(str(tmp_path)) == f"gelab_{family}"
+    assert checkpoint.template_of("Qwen/Qwen2.5-VL-7B-Instruct") is None
 
 
-def test_an_unknown_model_type_is_named(engines, tmp_path):
+def test_an_unknown_model_type_is_named(checkpoint, tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "llava"}))
     with pytest.raises(DataError, match="model type 'llava' has no template of ours; name one with --template"):
-        engines._template_of(str(tmp_path))
+        checkpoint.template_of(str(tmp_path))
 
 
-def test_max_pixels_must_be_that_of_the_rows(engines, monkeypatch):
+def test_max_pixels_must_be_that_of_the_rows(checkpoint, monkeypatch):
     monkeypatch.setenv("MAX_PIXELS", "1003520")
     with pytest.raises(DataError, match="MAX_PIXELS=1003520, but the rows were made for 12544; unset it"):
-        engines._set_max_pixels(12544)
+        checkpoint.set_max_pixels(12544)
     monkeypatch.setenv("MAX_PIXELS", "12544")
-    engines._set_max_pixels(12544)
+    checkpoint.set_max_pixels(12544)
     monkeypatch.delenv("MAX_PIXELS")
-    engines._set_max_pixels(12544)
-    assert engines.os.environ["MAX_PIXELS"] == "12544"
+    checkpoint.set_max_pixels(12544)
+    assert os.environ["MAX_PIXELS"] == "12544"
     monkeypatch.delenv("MAX_PIXELS")
 
 
@@ -235,6 +245,102 @@ def test_samples_follow_the_seed(tiny, requests):
     assert len(set(one)) > 1
 
 
+def test_samples_depend_on_seed_and_key_alone(tiny, requests):
+    """Neither on the size of the batch, nor on its order, nor on who else is asked, nor on the greedy ones."""
+    some = [replace(r, key=f"{attempt}/{r.key}") for r in requests for attempt in range(4)]
+    heats = [0.0 if r.key.startswith("0/") else 1.0 for r in some]
+    answers = tiny.answer(some, heats, seed=1)
+    for i, (request, heat) in enumerate(zip(some, heats, strict=True)):
+        assert tiny.answer([request], heat, seed=1) == [answers[i]]
+    try:
+        for size in (3, 64):
+            tiny.batch_size = size
+            assert tiny.answer(some[::-1], heats[::-1], seed=1) == answers[::-1]
+    finally:
+        tiny.batch_size = 2
+    assert len(set(answers)) == len(some)  # untrained and sampled, no two agree
+
+
+def test_greedy_answers_are_those_of_ms_swift(tiny, checkpoint, requests):
+    stock = tiny.engine.infer([checkpoint.infer_request(r) for r in requests], tiny.config(0.0), use_tqdm=False)
+    assert tiny.answer(requests, 0.0, seed=0) == [out.choices[0].message.content for out in stock]
+
+
+def test_equal_questions_are_computed_once(tiny, requests):
+    """Rows of each forward pass of the text model: six askers of one question are one row until they differ."""
+    some = [replace(requests[0], key=f"{attempt}/0") for attempt in range(6)]
+    rows = []
+    hook = tiny.engine.model.model.language_model.register_forward_pre_hook(
+        lambda module, args, kwargs: rows.append(kwargs["inputs_embeds"].shape[0]), with_kwargs=True
+    )
+    try:
+        tiny.batch_size = 64
+        tiny.answer(some, 0.0, seed=0)
+        assert rows == [1] * 6  # as many as new tokens
+        rows.clear()
+        tiny.answer(some, 1.0, seed=0)
+        assert rows[0] == 1 and rows[-1] > 1
+    finally:
+        tiny.batch_size = 2
+        hook.remove()
+
+
+# ---- vllm, as far as that goes without it
+
+
+@pytest.fixture
+def vllm(engines, checkpoint, monkeypatch, tiny_model):
+    monkeypatch.setattr(checkpoint, "find_spec", lambda name: name)
+    monkeypatch.setenv("MAX_PIXELS", "12544")
+    return engines.make_engine("vllm", model=str(tiny_model), max_pixels=12544, max_new_tokens=6, batch_size=32)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("vllm") is not None, reason="vllm is installed")
+def test_vllm_says_that_it_is_missing(engines, tiny_model):
+    with pytest.raises(DataError, match="--engine vllm: vllm is not installed; pip install -r requirements-gpu.txt"):
+        engines.make_engine("vllm", model=str(tiny_model), max_pixels=12544)
+
+
+def test_vllm_is_started_with_arguments_that_ms_swift_has(vllm):
+    """Read from ms-swift's source: its module cannot be imported without vllm."""
+    source = Path(importlib.util.find_spec("swift").origin).parent / "infer_engine" / "vllm_engine.py"
+    engine = next(
+        n for n in ast.parse(source.read_text()).body if isinstance(n, ast.ClassDef) and n.name == "VllmEngine"
+    )
+    methods = {n.name: n for n in engine.body if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)}
+    known = {argument.arg for argument in methods["__init__"].args.kwonlyargs}
+    given = vllm.loading() | vllm.engine_arguments()
+    assert set(given) <= known and given["enable_prefix_caching"] and given["template_type"] == "gelab_qwen2_5_vl"
+    assert [argument.arg for argument in methods["infer_async"].args.args] == [
+        "self",
+        "infer_request",
+        "request_config",
+    ]
+
+
+def test_vllm_asks_what_transformers_asks(vllm, checkpoint, tiny, requests):
+    """The same questions; a sampled one has a seed of its own, a greedy one is asked once."""
+    asked = []
+
+    class Engine:
+        async def infer_async(self, request, config):
+            asked.append((request, config))
+            said = f"{request.messages[-1]['content']} {config.temperature} {config.seed}"
+            return SimpleNamespace(choices=[SimpleNamespace(message=SimpleNamespace(content=said))])
+
+    vllm.engine = Engine()
+    some = [replace(r, key=f"{attempt}/{r.key}") for attempt in range(3) for r in requests[:2]]
+    heats = [0.0, 0.0, 0.0, 1.0, 1.0, 1.0]
+    answers = vllm.answer(some, heats, seed=7)
+    seeds = [checkpoint.sample_seed(r, 7) for r in some]
+    assert answers == [f"{r.prompt} {t} {s if t else None}" for r, t, s in zip(some, heats, seeds, strict=True)]
+    assert len(asked) == 5 and len(set(seeds)) == 6  # the first and the third are one
+    assert [request for request, _ in asked] == [checkpoint.infer_request(some[i]) for i in (0, 1, 3, 4, 5)]
+    greedy, sampled = asked[0][1], asked[2][1]
+    assert greedy == tiny.config(0.0)
+    assert (sampled.top_k, sampled.top_p, sampled.repetition_penalty, sampled.max_tokens) == (-1, 1.0, 1.0, 6)
+
+
 @pytest.mark.slow  # loads torch and ms-swift once more
 def test_a_script_asks_a_model(cli, tiny_model, small_data, tmp_path):
     """From the command line to the metrics; MAX_PIXELS comes from the rows."""
@@ -245,6 +351,19 @@ def test_a_script_asks_a_model(cli, tiny_model, small_data, tmp_path):
     assert len(read_rows(tmp_path / "s" / "predictions.jsonl")) == 3
     assert json.loads(done.stdout) == read_json(tmp_path / "s" / "metrics.json")
     assert json.loads(done.stdout)["metrics"]["overall_paper"] == 0.0  # it has learned nothing
+
+
+@pytest.mark.slow
+def test_shared_decoding_of_the_other_family(cli, engines, checkpoint, requests, tmp_path, monkeypatch):
+    """Qwen3-VL, whose picture features go into several layers: greedy as ms-swift, samples whoever is beside them."""
+    monkeypatch.setenv("MAX_PIXELS", "12544")
+    assert cli("tools/make_tiny_model.py", tmp_path / "m", "--family", "qwen3_vl", "--size", "2m").returncode == 0
+    engine = engines.make_engine("transformers", model=str(tmp_path / "m"), max_pixels=12544, max_new_tokens=6)
+    stock = engine.engine.infer([checkpoint.infer_request(r) for r in requests], engine.config(0.0), use_tqdm=False)
+    assert engine.answer(requests, 0.0, seed=0) == [out.choices[0].message.content for out in stock]
+    some = [replace(r, key=f"{attempt}/{r.key}") for r in requests for attempt in range(3)]
+    answers = engine.answer(some, 1.0, seed=0)
+    assert [engine.answer([r], 1.0, seed=0)[0] for r in some] == answers and len(set(answers)) == 12
 
 
 @pytest.mark.slow

@@ -17,6 +17,7 @@ from data_engine.gelab.build import build
 from data_engine.gelab.tasks import all_tasks, subtree_pages
 from data_engine.gelab.world import World
 from data_engine.geometry import Size
+from data_engine.seeds import rng
 
 STATIC, INTERACTIVE, SCORE = "eval/gelab_static.py", "eval/gelab_interactive.py", "eval/gelab_score.py"
 
@@ -164,13 +165,75 @@ def test_limit_takes_the_first(cli, small_data, tmp_path):
     done = cli(INTERACTIVE, *interactive_args(small_data, "oracle", tmp_path / "i"), "--limit", 3, "--attempts", 2)
     assert done.returncode == 0, done.stderr
     assert [trip["key"] for trip in read_rows(tmp_path / "i" / "trajectories.jsonl")] == [
-        f"{attempt}/{idx}" for attempt in range(3) for idx in range(3)
+        f"{attempt}/{idx}" for idx in range(3) for attempt in range(3)
     ]
 
 
 def test_relative_paths_mean_the_folder_one_is_in(cli, small_data, tmp_path):
     args = ["--engine", "oracle", "--data", "eval_ood.jsonl", "--out", tmp_path / "s"]
     assert cli(STATIC, *args, cwd=small_data).returncode == 0
+
+
+@pytest.mark.parametrize("size", [1, 7])
+def test_the_batch_size_changes_nothing(cli, metrics_of, small_data, tmp_path, size):
+    whole = metrics_of(INTERACTIVE, "random", "ood")["out"]
+    args = interactive_args(small_data, "random", tmp_path / "i")
+    assert cli(INTERACTIVE, *args, "--batch-size", size).returncode == 0
+    assert (tmp_path / "i" / "trajectories.jsonl").read_bytes() == (whole / "trajectories.jsonl").read_bytes()
+
+
+# ---- one run by several processes
+
+
+@pytest.mark.parametrize("script, name", [(STATIC, "predictions.jsonl"), (INTERACTIVE, "trajectories.jsonl")])
+def test_processes_that_share_the_tasks_end_with_the_same_bytes(cli, metrics_of, small_data, tmp_path, script, name):
+    whole = metrics_of(script, "random", "ood")
+    args = (static_args if script == STATIC else interactive_args)(small_data, "random", tmp_path / "s")
+    done = cli(script, *args, "--nproc", 3)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "s" / name).read_bytes() == (whole["out"] / name).read_bytes()
+    made = read_json(tmp_path / "s" / "metrics.json")
+    assert (made["metrics"], made["run"]) == (whole["metrics"], whole["run"])
+    assert "--nproc 3" in made["command"]
+    # each did its part: tasks 0, 3, 6, ... with all their attempts in the first
+    parts = [read_rows(tmp_path / "s" / f"shard-{i}-of-3" / name) for i in range(3)]
+    assert sum(map(len, parts)) == len(read_rows(whole["out"] / name))
+    assert {row["idx"] % 3 for row in parts[1]} == {1}
+
+
+def test_the_last_shard_merges(cli, metrics_of, small_data, tmp_path):
+    whole = metrics_of(INTERACTIVE, "random", "ood")["out"]
+    args, made = interactive_args(small_data, "random", tmp_path / "s"), tmp_path / "s" / "trajectories.jsonl"
+    assert cli(INTERACTIVE, *args, "--shard", "1/2").returncode == 0
+    assert not made.exists() and not (tmp_path / "s" / "metrics.json").exists()
+    torn = tmp_path / "s" / "shard-1-of-2" / "trajectories.jsonl"
+    torn.write_bytes(torn.read_bytes()[:-1])  # a shard that was killed within its last line
+    assert cli(INTERACTIVE, *args, "--shard", "0/2").returncode == 0
+    assert not made.exists()
+    assert cli(INTERACTIVE, *args, "--shard", "1/2").returncode == 0
+    assert made.read_bytes() == (whole / "trajectories.jsonl").read_bytes()
+    assert read_json(tmp_path / "s" / "metrics.json")["metrics"] == read_json(whole / "metrics.json")["metrics"]
+
+
+def test_a_shard_that_fails_ends_all(cli, small_data, tmp_path):
+    """Replay without an answer: known only once the processes have started."""
+    (tmp_path / "p.jsonl").write_text("")
+    args = [*static_args(small_data, "replay", tmp_path / "s"), "--model", tmp_path / "p.jsonl", "--nproc", 2]
+    done = cli(STATIC, *args)
+    assert done.returncode == 2 and "of 2 failed;" in done.stderr.splitlines()[-1]
+    assert "has no answer for" in (tmp_path / "s" / "shard-0-of-2" / "log.txt").read_text()
+
+
+@pytest.mark.parametrize("text", ["2/2", "1", "-1/2", "a/b", "0/0"])
+def test_what_is_no_shard_is_refused(cli, small_data, tmp_path, text):
+    done = cli(STATIC, *static_args(small_data, "oracle", tmp_path / "s"), f"--shard={text}")
+    assert done.returncode == 2 and "is no shard; give I/N" in done.stderr.splitlines()[-1]
+
+
+def test_shards_of_a_server_are_refused(cli, small_data, tmp_path):
+    args = [*static_args(small_data, "openai", tmp_path / "s"), "--model", "m", "--shard", "0/2"]
+    done = cli(STATIC, *args, OPENAI_API_KEY="any")  # pragma: allowlist secret
+    refused(done, "--engine openai: shards are for models on this machine")
 
 
 # ---- refusals: exit code 2, one line, and what to do
@@ -293,13 +356,17 @@ CASES = [
 ]
 
 
+@pytest.mark.parametrize("kills", [3, pytest.param(10, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("script, name, args, engine, more", CASES, ids=["static", "interactive"])
-def test_killed_and_started_again_gives_the_same_bytes(cli, paper_data, tmp_path, script, name, args, engine, more):
+def test_killed_and_started_again_gives_the_same_bytes(
+    cli, paper_data, tmp_path, script, name, args, engine, more, kills
+):
     limit = ["--limit", 400 if script == STATIC else 200]
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     assert cli(script, *args(paper_data, engine, whole), *more, *limit).returncode == 0
     total = (whole / name).read_bytes().count(b"\n")
-    for lines in (1, total // 3, total // 2):
+    moments = sorted(rng(kills, "moments", script).choice(total // 2, kills, replace=False).tolist())
+    for lines in moments:
         run_until(script, [*args(paper_data, engine, killed), *more, *limit], killed / name, lines)
         assert lines <= (killed / name).read_bytes().count(b"\n") < total
     assert not (killed / "metrics.json").exists()

@@ -30,10 +30,12 @@ WALLS = {
 GROUND = {"data_engine.gelab", "data_engine.login"}
 # The doors in the walls, files or folders, each with its reason.
 DOORS = {
-    "eval/engines.py": HEAVY | {"swift_plugins"},  # the one door to a model; registers our templates
+    "eval/checkpoint.py": HEAVY | {"swift_plugins"},  # the one door to a model; registers our templates
+    "eval/decode.py": {"torch"},  # its sampling loop
     "tools/make_tiny_model.py": {"torch", "transformers"},  # makes a checkpoint
     "tools/tiny_model": {"torch", "transformers"},  # its parts
     "tools/ship_base.py": {"torch"},  # casts the weights of one
+    "tools/bench_eval.py": {"eval"},  # times it
 }
 
 
@@ -122,6 +124,7 @@ PLANTED = [
     ("data_engine/seeds.py", "import importlib\nimportlib.import_module('swift_plugins')", "swift_plugins"),
     ("swift_plugins/gui_rewards.py", "import tools.play", "tools.play"),
     ("eval/report.py", "import transformers as t", "transformers"),
+    ("eval/engines.py", "import swift", "swift"),
     ("eval/report.py", "import swift_plugins.register", "swift_plugins.register"),
     ("tools/make_tiny_model.py", "import swift", "swift"),
     ("tools/play.py", "import torch.nn", "torch.nn"),
@@ -141,7 +144,7 @@ ALLOWED = [
     ("data_engine/gelab/env.py", "from ..geometry import Box\nfrom . import graph\nimport numpy, swiftly"),
     ("data_engine/gelab/env.py", "text = 'import torch'  # import swift"),
     ("swift_plugins/gui_rewards.py", "from swift.rewards import ORM\nimport data_engine.gelab.scoring"),
-    ("eval/engines.py", "import torch\nimport swift\nimport swift_plugins.register"),
+    ("eval/checkpoint.py", "import torch\nimport swift\nimport swift_plugins.register"),
     ("tools/make_tiny_model.py", "import torch, transformers"),
 ]
 

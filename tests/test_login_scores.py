@@ -5,6 +5,7 @@ import math
 
 import pytest
 
+from data_engine.bootstrap import interval
 from data_engine.dataset import DataError
 from data_engine.login.actions import Click, Done, ParseFailure, Pick, Type, Wait
 from data_engine.login.baselines import Random, static_answers, static_requests
@@ -323,7 +324,12 @@ def test_closed_loop_by_hand():
             "turns": [turn | {"failure": "no action"}],
         },
     ]
-    assert closed_loop_metrics(trips) == {
+    metrics = closed_loop_metrics(trips)
+    assert metrics.pop("intervals") == {
+        "success_rate": interval([(1, 1), (1, 1), (0, 1)]),
+        "declared_rate": interval([(1, 1), (0, 1), (0, 1)]),
+    }
+    assert metrics == {
         "num_episodes": 3,
         "success_rate": pytest.approx(2 / 3),
         "declared_rate": pytest.approx(1 / 3),

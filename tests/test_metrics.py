@@ -2,9 +2,10 @@
 
 import pytest
 
+from data_engine.bootstrap import interval
 from data_engine.dataset import read_rows
 from data_engine.gelab.actions import COMPLETE_ANSWER, format_click
-from data_engine.gelab.metrics import interactive_metrics, static_metrics
+from data_engine.gelab.metrics import interactive_metrics, static_metrics, unbiased
 
 BOX = [200, 200, 400, 400]  # of a 1000 x 1000 canvas: (300,300) hits
 HIT = format_click("key", "page_0", 300, 300)
@@ -59,7 +60,9 @@ def test_static_metrics_by_hand():
     # first clicks: A B C D E E edge, right A B E E = 4 of 7; middle: B D, right D = 1 of 2
     # complete: A B C E, right A B = 2 of 4; of length-1 tasks: A C E, right A
     # edge_paper: 7 first clicks + 3 completes, right 4 + 1
-    assert static_metrics(STATIC) == {
+    metrics = static_metrics(STATIC)
+    intervals = metrics.pop("intervals")
+    assert metrics == {
         "rows": 18,
         "overall_paper": 7 / 13,
         "edge_paper": 5 / 10,
@@ -85,6 +88,12 @@ def test_static_metrics_by_hand():
         "parse_failures": {"malformed action": 1, "no action": 1},
         "out_of_range": 1,
     }
+    # step_all: right of rows are 2 of 2 (A; its edge row is A's too: 2 of 3), 2 of 3, 0 of 2, 1 of 2 and 2 of 3 (A..E)
+    assert intervals["step_all"] == interval([(2, 3), (2, 3), (0, 2), (1, 2), (2, 3)]) == intervals["overall_paper"]
+    assert intervals["path_paper"] == interval([(0, 1), (1, 1)]) == [0.0, 1.0]  # B and D
+    assert intervals["task_all"] == interval([(1, 1), (0, 1), (0, 1)]) == [0.0, 1.0]  # A B C
+    # edge: A's first click, its complete and the edge row; B's first click; C's two; D's one; E's two and its complete
+    assert intervals["edge_paper"] == interval([(2, 3), (1, 1), (0, 2), (0, 1), (2, 3)])
 
 
 def test_static_metrics_of_nothing_are_not_zero():
@@ -140,7 +149,10 @@ TRIPS = [
 
 
 def test_interactive_metrics_by_hand():
-    assert interactive_metrics(TRIPS) == {
+    metrics = interactive_metrics(TRIPS)
+    intervals, unbiased = metrics.pop("intervals"), metrics.pop("pass_at_k_unbiased")
+    lengths = {n: (row.pop("intervals"), row.pop("pass_at_k_unbiased")) for n, row in metrics["by_length"].items()}
+    assert metrics == {
         "tasks": 3,
         "k": 3,
         "pass_at_1": 3 / 9,  # A 2, B 1, C 0 of nine samples: the mean, not the first
@@ -157,6 +169,41 @@ def test_interactive_metrics_by_hand():
         "out_of_range": 2,
         "premature_complete": 2,
     }
+    # of three attempts A has 2 successes, B 1, C 0. Two of the three hold one: A always, B in 2 of 3 draws, C never
+    assert unbiased == pytest.approx({"1": 1 / 3, "2": 5 / 9, "3": 2 / 3})
+    assert lengths["1"][1] == pytest.approx({"1": 2 / 3, "2": 1, "3": 1})
+    assert lengths["2"][1] == pytest.approx({"1": 1 / 6, "2": 1 / 3, "3": 1 / 2})
+    assert intervals["pass_at_1"] == interval([(2, 3), (1, 3), (0, 3)])
+    assert intervals["pass_at_k"] == interval([(1, 1), (1, 1), (0, 1)])
+    assert intervals["declared"] == interval([(1, 3), (0, 3), (0, 3)])
+    assert intervals["greedy"] == interval([(1, 1), (0, 1), (0, 1)])
+    assert lengths["1"][0]["pass_at_1"] is None  # one task tells nothing of its spread
+    assert lengths["2"][0]["pass_at_1"] == interval([(1, 3), (0, 3)])
+
+
+@pytest.mark.parametrize(
+    "n, c, k, chance",
+    [
+        (5, 0, 3, 0),
+        (5, 2, 3, 9 / 10),  # of the 10 threes of five attempts, one has neither success
+        (5, 3, 3, 1),
+        (5, 1, 1, 1 / 5),
+        (5, 1, 5, 1),
+        (3, 1, 2, 2 / 3),
+    ],
+)
+def test_the_unbiased_estimator(n, c, k, chance):
+    assert unbiased(n, c, k) == pytest.approx(chance)
+
+
+def test_pass_at_5_of_the_paper_is_any_of_five():
+    # Table 2, MT-RL at length 7: 5 x 384 attempts, 384 tasks; 56 arrivals in 32 tasks give its 2.92 and 8.33
+    arrivals = [1] * 16 + [2] * 8 + [3] * 8 + [0] * 352
+    trips = [trip(str(i), 7, a, a <= n) for i, n in enumerate(arrivals) for a in range(1, 6)]
+    row = interactive_metrics(trips)["by_length"]["7"]
+    assert (round(100 * row["pass_at_1"], 2), round(100 * row["pass_at_k"], 2)) == (2.92, 8.33)
+    assert row["pass_at_k_unbiased"]["1"] == pytest.approx(row["pass_at_1"])
+    assert row["pass_at_k_unbiased"]["5"] == row["pass_at_k"]
 
 
 def test_greedy_alone_has_no_pass():

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_engine.dataset import DataError, read_rows
-from data_engine.runlog import open_run, run_chunks
+from data_engine.runlog import open_run, run_chunks, run_in_order
 
 
 def work(number: int, chunk: list[int]) -> list[dict]:
@@ -95,3 +95,55 @@ def test_a_run_is_continued_with_its_own_arguments_only(tmp_path):
     with pytest.raises(DataError, match="another limit"):
         open_run(tmp_path / "run", arguments | {"limit": 3})
     open_run(tmp_path / "run", arguments)
+
+
+def one_by_one(todo, write) -> None:
+    for item in todo:
+        write({"item": item, "text": "a\nb" * (item % 4)})
+
+
+@settings(max_examples=40)
+@given(items=st.integers(0, 23), data=st.data())
+def test_in_order_cut_anywhere_it_ends_the_same(tmp_path_factory, items, data):
+    path = tmp_path_factory.mktemp("in_order") / "r.jsonl"
+    run_in_order(path, range(items), one_by_one, "test")
+    expected = path.read_bytes()
+    assert expected.count(b"\n") == items
+    cut = data.draw(st.integers(0, len(expected)))
+    path.write_bytes(expected[:cut] + data.draw(st.sampled_from([b"", b'{"item":'])))
+    todo = []
+    run_in_order(path, range(items), lambda some, write: todo.extend(some) or one_by_one(some, write), "test")
+    assert path.read_bytes() == expected
+    assert todo == list(range(expected[:cut].count(b"\n"), items))  # and nothing is done twice
+
+
+def test_in_order_a_line_is_there_when_it_is_written(tmp_path):
+    path, seen = tmp_path / "r.jsonl", []
+
+    def look(todo, write):
+        for item in todo:
+            write({"item": item})
+            seen.append(len(read_rows(path)))
+
+    run_in_order(path, range(4), look, "test")
+    assert seen == [1, 2, 3, 4]
+
+
+def test_in_order_a_lost_result_is_an_error(tmp_path):
+    with pytest.raises(RuntimeError, match="test: 2 results for 3 items"):
+        run_in_order(tmp_path / "r.jsonl", range(3), lambda todo, write: one_by_one(todo[:2], write), "test")
+
+
+def test_a_file_has_one_writer(tmp_path):
+    """A second process on the same folder, as after a kill that left a child alive, must not double a row."""
+    path = tmp_path / "r.jsonl"
+
+    def again(todo, write):
+        with pytest.raises(DataError, match="r.jsonl: another process writes it; wait for it or end it"):
+            run_in_order(path, range(3), one_by_one, "test")
+        with pytest.raises(DataError, match="r.jsonl: another process writes it"):
+            run_chunks(path, range(3), 3, work, "test")
+        one_by_one(todo, write)
+
+    run_in_order(path, range(3), again, "test")
+    assert [row["item"] for row in read_rows(path)] == [0, 1, 2]

@@ -8,12 +8,17 @@ Static columns of the paper, decoded from its numbers (they add up for all model
     (the `complete` rows of longer tasks, 2,025, count in neither edge nor path)
 
 and the plain ones beside them: first_click, middle_click, complete, step_all, task_all (every step of a task right).
-Interactive: pass_at_1 is the mean over sampled attempts, pass_at_k any of the k; success is arrival.
+Interactive: pass_at_1 is the mean over sampled attempts, pass_at_k any of the k; success is arrival. Both are the
+paper's (the cells of its Table 2 are whole numbers of 5 x tasks, and of tasks). pass_at_k_unbiased[j] beside them: the
+chance that j of the n attempts, drawn without replacement, hold a success, 1 - C(n - c, j) / C(n, j) for c successes
+(Chen et al., arXiv 2107.03374, equation 1); its 1 is pass_at_1, its n pass_at_k. ``intervals``: 95 %, over tasks.
 """
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from math import comb
 
+from ..bootstrap import interval
 from ..dataset import DataError
 from ..geometry import in_range
 from .actions import Click, Complete, ParseFailure, parse
@@ -91,7 +96,22 @@ def static_metrics(rows: Sequence[dict]) -> dict:
         "rows_by_kind": dict(sorted(Counter(s["kind"] for _, s in scored).items())),
         "parse_failures": _count(s.get("failure") for _, s in scored),
         "out_of_range": sum(s.get("out_of_range", False) for _, s in scored),
+        "intervals": {
+            "overall_paper": _interval_over_tasks(steps),
+            "edge_paper": _interval_over_tasks((row, s) for row, s in steps if is_edge(row, s)),
+            "path_paper": _interval_over_tasks((row, s) for row, s in steps if s["kind"] == "middle_click"),
+            "step_all": _interval_over_tasks(steps),
+            "task_all": interval((all(r), 1) for r in _whole_tasks(steps).values()),
+        },
     }
+
+
+def _interval_over_tasks(scored: Iterable[tuple[dict, dict]]) -> list[float] | None:
+    """Of the rate of right rows; a row without a task (the authors' files) stands for itself."""
+    rights: dict[object, list[int]] = defaultdict(list)
+    for i, (row, s) in enumerate(scored):
+        rights[(row["task"], row.get("path")) if "task" in row else i].append(s["right"])
+    return interval((sum(r), len(r)) for r in rights.values())
 
 
 _PARTS = ("type", "coord", "intent", "format")
@@ -101,15 +121,26 @@ def _count(values: Iterable[str | None]) -> dict[str, int]:
     return dict(sorted(Counter(value for value in values if value).items()))
 
 
-def _tasks(steps: list[tuple[dict, dict]]) -> dict:
-    """Task accuracy, over and by path length. A task counts if all its length + 1 rows are there, each once."""
+def _by_task(steps: list[tuple[dict, dict]]) -> tuple[dict[tuple[str, int], list[int]], dict]:
+    """(task, length) -> which of its rows are right, and which questions they ask; edge rows belong to no task."""
     rights: dict[tuple[str, int], list[int]] = defaultdict(list)
     asked: dict[tuple[str, int], set[str]] = defaultdict(set)
     for row, s in steps:
         if "path" in row and not str(row.get("source", "")).endswith("_edge"):
             rights[row["task"], row["path"]].append(s["right"])
             asked[row["task"], row["path"]].add(_question(row))
-    whole = {task: r for task, r in rights.items() if len(r) == len(asked[task]) == task[1] + 1}
+    return rights, asked
+
+
+def _whole_tasks(steps: list[tuple[dict, dict]]) -> dict[tuple[str, int], list[int]]:
+    """The tasks of which all length + 1 rows are there, each once."""
+    rights, asked = _by_task(steps)
+    return {task: r for task, r in rights.items() if len(r) == len(asked[task]) == task[1] + 1}
+
+
+def _tasks(steps: list[tuple[dict, dict]]) -> dict:
+    """Task accuracy, over and by path length."""
+    rights, whole = _by_task(steps)[0], _whole_tasks(steps)
     by_length = {
         str(n): {
             "tasks": sum(length == n for _, length in whole),
@@ -129,26 +160,18 @@ def _tasks(steps: list[tuple[dict, dict]]) -> dict:
 def interactive_metrics(trajectories: Sequence[dict]) -> dict:
     """Metrics of trajectories, as eval/gelab_interactive.py writes them; attempt 0 is greedy, 1..k are sampled."""
     sampled = [t for t in trajectories if t["attempt"] > 0]
-    greedy = [t for t in trajectories if t["attempt"] == 0]
-    lengths = sorted({t["path"] for t in trajectories})
-
-    def of_length(some: list[dict], n: int) -> list[dict]:
-        return [t for t in some if t["path"] == n]
-
     turns = [turn for t in trajectories for turn in t["turns"]]
     return {
         "tasks": len({t["task"] for t in trajectories}),
         "k": len({t["attempt"] for t in sampled}),
-        **_passes(sampled),
-        "greedy": _mean(t["arrived"] for t in greedy),
-        "greedy_declared": _mean(t["declared"] for t in greedy),
+        **_passes(trajectories),
+        "greedy_declared": _mean(t["declared"] for t in trajectories if t["attempt"] == 0),
         "by_length": {
             str(n): {
-                "tasks": len({t["task"] for t in of_length(trajectories, n)}),
-                **_passes(of_length(sampled, n)),
-                "greedy": _mean(t["arrived"] for t in of_length(greedy, n)),
+                "tasks": len({t["task"] for t in trajectories if t["path"] == n}),
+                **_passes([t for t in trajectories if t["path"] == n]),
             }
-            for n in lengths
+            for n in sorted({t["path"] for t in trajectories})
         },
         "outcomes": _count(turn["outcome"] for turn in turns),
         "parse_failures": _count(turn.get("failure") for turn in turns),
@@ -157,13 +180,34 @@ def interactive_metrics(trajectories: Sequence[dict]) -> dict:
     }
 
 
-def _passes(sampled: list[dict]) -> dict:
+def _passes(trajectories: list[dict]) -> dict:
     """Pass@1 = mean over attempts; Pass@k = any of a task's attempts; ``declared`` = arrived and said so there."""
-    by_task: dict[str, list[bool]] = defaultdict(list)
-    for t in sampled:
-        by_task[t["task"]].append(t["arrived"])
-    return {
-        "pass_at_1": _mean(t["arrived"] for t in sampled),
-        "pass_at_k": _mean(any(arrived) for arrived in by_task.values()),
-        "declared": _mean(t["declared"] for t in sampled),
+    by_task: dict[str, list[dict]] = defaultdict(list)
+    for t in trajectories:
+        if t["attempt"] > 0:
+            by_task[t["task"]].append(t)
+    arrived = [[t["arrived"] for t in some] for some in by_task.values()]
+    greedy = [t["arrived"] for t in trajectories if t["attempt"] == 0]
+    parts = {  # (numerator, denominator) of each task
+        "pass_at_1": [(sum(one), len(one)) for one in arrived],
+        "pass_at_k": [(any(one), 1) for one in arrived],
+        "declared": [(sum(t["declared"] for t in some), len(some)) for some in by_task.values()],
+        "greedy": [(one, 1) for one in greedy],
     }
+    return {
+        **{name: _ratio(part) for name, part in parts.items()},
+        "pass_at_k_unbiased": {
+            str(k): _mean(unbiased(len(one), sum(one), k) for one in arrived)
+            for k in range(1, min(map(len, arrived), default=0) + 1)
+        },
+        "intervals": {name: interval(part) for name, part in parts.items()},
+    }
+
+
+def _ratio(parts: Sequence[tuple[int, int]]) -> float | None:
+    return sum(n for n, _ in parts) / sum(d for _, d in parts) if parts else None
+
+
+def unbiased(n: int, c: int, k: int) -> float:
+    """The chance that ``k`` of ``n`` attempts, drawn without replacement, hold one of the ``c`` successes; k <= n."""
+    return 1 - comb(n - c, k) / comb(n, k)

@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
+from ..bootstrap import interval
 from ..dataset import DataError
 from .actions import Click, ParseFailure, parse
 from .scoring import Classic, Strict, Truth, classic, name_of, strict, truth_of
@@ -129,6 +130,10 @@ def strict_metrics(rows: Sequence[dict]) -> dict:
         "element_accuracy": mean(s.place for s, one in zip(steps, answers, strict=True) if one.row["mode"] == "som"),
         "parse_failures": count(a.action.reason for a in answers if isinstance(a.action, ParseFailure)),
         "out_of_range": sum(out_of_range(one.action) for one in answers),
+        "intervals": {  # 95 %, bootstrap over episodes
+            "episode_success_rate": interval((all(step.right for step in steps), 1) for steps in scored.values()),
+            "step_accuracy": interval((sum(step.right for step in steps), len(steps)) for steps in scored.values()),
+        },
     }
 
 
@@ -168,4 +173,8 @@ def closed_loop_metrics(trajectories: Sequence[dict]) -> dict:
         "outcomes": count(turn["outcome"] for turn in turns),
         "parse_failures": count(turn["failure"] for turn in turns if "failure" in turn),
         "out_of_range": sum("point" in turn and out_of_range(Click(*turn["point"])) for turn in turns),
+        "intervals": {  # 95 %, bootstrap over episodes
+            "success_rate": interval((t["accepted"], 1) for t in trajectories),
+            "declared_rate": interval((t["declared"], 1) for t in trajectories),
+        },
     }

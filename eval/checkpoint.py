@@ -1,0 +1,226 @@
+"""Engines that load a checkpoint, through ms-swift, so that template, pixels and special tokens are training's.
+
+transformers   ms-swift's TransformersEngine; equal questions share their computation (decode.py)
+vllm           ms-swift's VllmEngine with prefix caching; it batches by itself
+
+An answer depends on the checkpoint, the question, ``seed`` and the request's key: not on batch size or order.
+"""
+
+import asyncio
+import os
+from collections.abc import Iterator, Sequence
+from functools import cached_property, partial
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+from data_engine.dataset import DataError, read_json, sha256
+from data_engine.episode import Request
+from data_engine.seeds import rng
+
+CONTEXT = 8192  # tokens that vllm keeps room for; a question of ours with its picture has 300 to 1,500
+TEMPLATES = {"qwen2_5_vl": "gelab_qwen2_5_vl", "qwen3_vl": "gelab_qwen3_vl"}  # config.json's model_type -> ours
+
+
+class Checkpoint:
+    """What both engines share; the model is loaded when first asked, so a finished run is free."""
+
+    def __init__(self, model: str, max_pixels: int | None, template: str | None, max_new_tokens: int, batch_size: int):
+        set_max_pixels(max_pixels)
+        self.base, self.adapters = base_and_adapters(model)
+        self.template = template or template_of(self.base)
+        self.max_new_tokens, self.batch_size = max_new_tokens, batch_size
+
+    def loading(self) -> dict:
+        """Arguments of either engine of ms-swift."""
+        import swift_plugins.register  # noqa: F401  (registers the templates)
+
+        return {
+            "adapters": self.adapters,
+            "model_type": family_of(self.base),  # Qwen3-VL's architecture alone fits three of ms-swift's model types
+            "template_type": self.template,
+        }
+
+    def config(self, temperature: float, seed: int | None = None):
+        """Every field set: what is left open comes from the model's generation_config (Qwen's penalty is 1.05)."""
+        from swift import RequestConfig
+
+        plain = {"top_k": -1, "top_p": 1.0, "repetition_penalty": 1.0}
+        return RequestConfig(max_tokens=self.max_new_tokens, temperature=temperature, seed=seed, **plain)
+
+
+def infer_request(request: Request):
+    """ms-swift's form of a question: the same for each engine, and the same as a row of training."""
+    from swift import InferRequest
+
+    messages = [{"role": "system", "content": request.system}, {"role": "user", "content": request.prompt}]
+    return InferRequest(messages=messages, images=[str(request.image)])
+
+
+def temperatures_of(requests: Sequence[Request], temperature: float | Sequence[float]) -> Sequence[float]:
+    """One for each request."""
+    return [temperature] * len(requests) if isinstance(temperature, int | float) else temperature
+
+
+class Transformers(Checkpoint):
+    """ms-swift's TransformersEngine, on the GPU if there is one."""
+
+    @cached_property
+    def engine(self):
+        import torch
+        from swift import TransformersEngine
+
+        on_gpu = torch.cuda.is_available()
+        return TransformersEngine(
+            self.base,
+            torch_dtype=torch.bfloat16 if on_gpu else torch.float32,
+            attn_impl="sdpa",
+            device_map=None if on_gpu else "cpu",
+            **self.loading(),
+        )
+
+    @cached_property
+    def features(self):
+        from decode import Features
+
+        return Features(self.engine.template.get_base_model(self.engine.model).model)
+
+    def answer(self, requests: Sequence[Request], temperature: float | Sequence[float], seed: int) -> list[str]:
+        from decode import Rider
+
+        riders = [
+            Rider(0, heat, rng(seed, "sample", r.key).random(self.max_new_tokens, np.float32) if heat else ())
+            for r, heat in zip(requests, temperatures_of(requests, temperature), strict=True)
+        ]
+        for batch in batches(requests, self.batch_size):
+            self._answer_batch(batch, requests, riders)
+        return [self._text(rider.said) for rider in riders]
+
+    def _answer_batch(self, batch: dict[tuple, list[int]], requests: Sequence[Request], riders: list) -> None:
+        for row, asking in enumerate(batch.values()):
+            for i in asking:
+                riders[i].row = row
+        asked = [infer_request(requests[asking[0]]) for asking in batch.values()]
+        some = [riders[i] for asking in batch.values() for i in asking]
+        hook = partial(self._share, hashes=[picture for *_, picture in batch], riders=some)
+        # the method behind infer(), which does not pass a hook on
+        self.engine._infer(asked, self.config(temperature=0.0), pre_infer_hook=hook)
+
+    def _share(self, prepared: dict, hashes: list[str], riders: list) -> dict:
+        """Between ms-swift's preparation and ``generate``: known pictures skip the tower, and ``decode`` decodes."""
+        from decode import decode
+
+        inputs, config = prepared["inputs"], prepared["generation_config"]
+        features = self.features(inputs.pop("pixel_values"), inputs["image_grid_thw"], hashes)
+        ends = config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id]
+        inputs["mm_encoder_outputs"] = {"image": features}
+        inputs["custom_generate"] = partial(decode, riders=riders, stop={*ends, *self._stop_tokens(config.stop_words)})
+        return prepared
+
+    def _stop_tokens(self, words: Sequence[str]) -> list[int]:
+        known = self.engine.tokenizer.get_vocab()
+        for word in set(words) - known.keys():
+            raise DataError(
+                f"template {self.engine.template_type}: stop word {word!r} is no single token; name another"
+            )
+        return [known[word] for word in words]
+
+    def _text(self, said: list[int]) -> str:
+        pad = self.engine.tokenizer.pad_token_id
+        return self.engine.template.decode_generate_ids([token for token in said if token != pad])
+
+
+def batches(requests: Sequence[Request], size: int) -> Iterator[dict[tuple, list[int]]]:
+    """Equal questions together, short ones first: {(system, prompt, picture's hash): places in ``requests``}, each of
+    about ``size`` requests."""
+    hashes = {image: sha256(image) for image in {request.image for request in requests}}
+    groups: dict[tuple, list[int]] = {}
+    for i, request in enumerate(requests):
+        groups.setdefault((request.system, request.prompt, hashes[request.image]), []).append(i)
+    batch: dict[tuple, list[int]] = {}
+    for group in sorted(groups, key=lambda group: len(group[0]) + len(group[1])):
+        if batch and sum(map(len, batch.values())) + len(groups[group]) > size:
+            yield batch
+            batch = {}
+        batch[group] = groups[group]
+    if batch:
+        yield batch
+
+
+class Vllm(Checkpoint):
+    """ms-swift's VllmEngine: all requests at once, each with its own seed; prefixes and pictures are kept there."""
+
+    def __init__(self, *args):
+        if find_spec("vllm") is None:
+            raise DataError("--engine vllm: vllm is not installed; pip install -r requirements-gpu.txt")
+        super().__init__(*args)
+
+    @cached_property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        return asyncio.new_event_loop()  # one for all batches: the engine's own task lives on it
+
+    @cached_property
+    def engine(self):
+        from swift import VllmEngine
+
+        return VllmEngine(self.base, **self.loading(), **self.engine_arguments())
+
+    def engine_arguments(self) -> dict:
+        return {
+            "use_async_engine": True,  # the other kind has one configuration, and so one seed, for all requests
+            "enable_prefix_caching": True,
+            "max_num_seqs": self.batch_size,
+            "max_model_len": CONTEXT,
+            "limit_mm_per_prompt": {"image": 1, "video": 0},
+        }
+
+    def answer(self, requests: Sequence[Request], temperature: float | Sequence[float], seed: int) -> list[str]:
+        """A question that is asked greedily several times is asked once."""
+        heats = temperatures_of(requests, temperature)
+        names = [
+            (r.system, r.prompt, r.image, r.key if heat else None) for r, heat in zip(requests, heats, strict=True)
+        ]
+        unique = dict(zip(names, zip(requests, heats, strict=True), strict=True))
+        outs = self.loop.run_until_complete(self._ask(list(unique.values()), seed))
+        said = dict(zip(unique, (out.choices[0].message.content for out in outs), strict=True))
+        return [said[name] for name in names]
+
+    async def _ask(self, questions: list[tuple[Request, float]], seed: int) -> list:
+        asked = [(infer_request(r), self.config(heat, sample_seed(r, seed) if heat else None)) for r, heat in questions]
+        return await asyncio.gather(*(self.engine.infer_async(*one) for one in asked))
+
+
+def sample_seed(request: Request, seed: int) -> int:
+    """What a sampled request has to itself: 31 bits from the run's seed and its key."""
+    return int(rng(seed, "sample", request.key).integers(2**31))
+
+
+def set_max_pixels(max_pixels: int | None) -> None:
+    """MAX_PIXELS must be that of the rows: a resized screenshot moves every score."""
+    given = os.environ.get("MAX_PIXELS")
+    if max_pixels and given and int(given) != max_pixels:
+        raise DataError(f"MAX_PIXELS={given}, but the rows were made for {max_pixels}; unset it or write other rows")
+    if max_pixels:
+        os.environ["MAX_PIXELS"] = str(max_pixels)
+
+
+def base_and_adapters(model: str) -> tuple[str, list[str]]:
+    """A LoRA checkpoint names its base in ms-swift's args.json; any other model is its own base."""
+    if not (Path(model) / "adapter_config.json").is_file():
+        return model, []
+    return read_json(Path(model) / "args.json")["model"], [model]
+
+
+def family_of(model: str) -> str | None:
+    """``model_type`` of a checkpoint folder's config.json; None (ms-swift goes by the name) for a hub name."""
+    config = Path(model) / "config.json"
+    return read_json(config).get("model_type") if config.is_file() else None
+
+
+def template_of(model: str) -> str | None:
+    """Our template for the model's family; None (ms-swift decides) for a hub name."""
+    family = family_of(model)
+    if family and family not in TEMPLATES:
+        raise DataError(f"{model}: model type {family!r} has no template of ours; name one with --template")
+    return TEMPLATES.get(family)

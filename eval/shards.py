@@ -1,0 +1,120 @@
+"""One run shared by several processes: ``--nproc N`` starts them here, ``--shard I/N`` is one of them, anywhere.
+
+Task t belongs to shard t mod N. A shard writes OUT/shard-I-of-N/ and resumes there; whoever finishes last lays the
+lines together in the order of an undivided run, so OUT ends with the same bytes.
+"""
+
+import argparse
+import fcntl
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from api import DIALECTS
+from tqdm import tqdm
+
+from data_engine.dataset import DataError
+from data_engine.runlog import run_in_order
+
+Shard = tuple[int, int]  # number from 0, how many
+Work = Callable[[Sequence, Callable[[dict], None]], None]
+LOG = "log.txt"  # what a process of --nproc says
+
+
+def shard(text: str) -> Shard:
+    """``I/N`` as an argument type: 0 <= I < N."""
+    i, _, n = text.partition("/")
+    if not (i.isdecimal() and n.isdecimal() and int(i) < int(n)):
+        raise argparse.ArgumentTypeError(f"{text!r} is no shard; give I/N with I from 0 to N - 1, like 0/4")
+    return int(i), int(n)
+
+
+def shard_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--shard", type=shard, metavar="I/N", help="only every N-th task from I; the last one merges")
+    parser.add_argument("--nproc", type=int, default=1, metavar="N", help="N processes, one GPU each, share the tasks")
+
+
+def run_items(args: argparse.Namespace, name: str, items: Sequence, work: Work, unit: str, group: int = 1) -> bool:
+    """Bring OUT/``name`` to one line for each item, by this process, its shard or --nproc processes.
+
+    ``group`` items that follow each other are one task. False: other shards have not finished. Raises DataError.
+    """
+    if (args.shard or args.nproc > 1) and args.engine in DIALECTS:
+        raise DataError(f"--engine {args.engine}: shards are for models on this machine; raise --batch-size")
+    if args.shard and args.nproc > 1:
+        raise DataError("--shard and --nproc: give one of them")
+    if args.nproc > 1:
+        _start_and_wait(args.out, name, len(items), args.nproc)
+    if not args.shard:
+        run_in_order(args.out / name, items, work, unit)
+        return True
+    number, count = args.shard
+    folder = _folder(args.out, args.shard)
+    folder.mkdir(exist_ok=True)
+    part = [item for k, item in enumerate(items) if k // group % count == number]
+    run_in_order(folder / name, part, work, unit)
+    return _merged(args.out, name, [k // group % count for k in range(len(items))], count)
+
+
+def _folder(out: Path, which: Shard) -> Path:
+    return out / f"shard-{which[0]}-of-{which[1]}"
+
+
+def _merged(out: Path, name: str, owners: Sequence[int], count: int) -> bool:
+    """Lay the shards' lines together, if all are there; ``owners`` has the shard of each line."""
+    with open(out / "merge.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        paths = [_folder(out, (i, count)) / name for i in range(count)]
+        lines = [path.read_bytes().splitlines(keepends=True) if path.is_file() else [] for path in paths]
+        if any(len(lines[i]) != owners.count(i) or not all(x.endswith(b"\n") for x in lines[i]) for i in range(count)):
+            return False
+        half, queues = out / f"{name}.part", [iter(some) for some in lines]
+        half.write_bytes(b"".join(next(queues[owner]) for owner in owners))
+        half.replace(out / name)
+    return True
+
+
+def _start_and_wait(out: Path, name: str, total: int, count: int) -> None:
+    """Run this command ``count`` times, a shard each; one progress bar for all. Raises DataError if one fails."""
+    started = [_start(out, (i, count)) for i in range(count)]
+    try:
+        with tqdm(total=total, desc=f"{count} processes", unit="item", dynamic_ncols=True) as bar:
+            while any(process.poll() is None for process in started):
+                time.sleep(0.2)
+                if any(process.poll() for process in started):
+                    break  # one has failed
+                bar.update(sum(_lines(_folder(out, (i, count)) / name) for i in range(count)) - bar.n)
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+    for i, process in enumerate(started):
+        if process.returncode > 0:
+            raise DataError(f"shard {i} of {count} failed; {_folder(out, (i, count)) / LOG} says why")
+
+
+def _start(out: Path, which: Shard) -> subprocess.Popen:
+    """One process, on its own GPU where there are any (more processes than GPUs share them)."""
+    gpus = visible_gpus()
+    env = os.environ | ({"CUDA_VISIBLE_DEVICES": gpus[which[0] % len(gpus)]} if gpus else {})
+    folder = _folder(out, which)
+    folder.mkdir(exist_ok=True)
+    with open(folder / LOG, "w") as log:
+        command = [sys.executable, *sys.argv, "--nproc", "1", "--shard", f"{which[0]}/{which[1]}"]  # the last counts
+        return subprocess.Popen(command, env=env, stdout=log, stderr=log)
+
+
+def visible_gpus() -> list[str]:
+    """GPUs of this process: CUDA_VISIBLE_DEVICES, or all that the driver has."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named is not None:
+        return [name for name in named.split(",") if name]
+    driver = Path("/proc/driver/nvidia/gpus")
+    return [str(i) for i in range(len(list(driver.iterdir())))] if driver.is_dir() else []
+
+
+def _lines(path: Path) -> int:
+    return path.read_bytes().count(b"\n") if path.is_file() else 0

@@ -1,0 +1,151 @@
+"""How fast the interactive evaluation is: ``python tools/bench_eval.py [--model CKPT --data DIR] [--repeat 3]``.
+
+One process, one model, one set of tasks. Fast: the evaluation as eval/gelab_interactive.py runs it, ``--batch-size``
+episodes at a time. One at a time: the same engine asked a sample of the very same questions, one image after the
+other; and ms-swift's own engine asked the same way, which shares nothing between two questions. The sides take turns,
+``--repeat`` times. Seconds of CPU where there is no GPU. The goal beside the ratio is the project's own.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+REPO = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(REPO / "eval"))  # what is timed: scripts, in no package
+
+from engines import make_engine  # noqa: E402
+from gelab_interactive import play  # noqa: E402
+
+from data_engine.dataset import read_json, read_rows  # noqa: E402
+from data_engine.episode import Request  # noqa: E402
+from data_engine.gelab.build import build  # noqa: E402
+from data_engine.gelab.world import World  # noqa: E402
+from data_engine.gelab.write import write  # noqa: E402
+from data_engine.geometry import Size  # noqa: E402
+
+GOAL = 3.0
+
+
+def make_inputs(args: argparse.Namespace, folder: Path) -> None:
+    """The quickstart's world and an untrained model, where none are given."""
+    if args.data is None:
+        args.data = folder / "data"
+        build(folder / "world", tree=(5, 2, 1), page_size=Size(112, 112))
+        write(folder / "world", args.data)
+    if args.model is None:
+        args.model = str(folder / "model")
+        script = REPO / "tools" / "make_tiny_model.py"
+        subprocess.run([sys.executable, str(script), args.model, "--family", args.family, "--size", "2m"], check=True)
+
+
+class Recorder:
+    """An engine that keeps what it was asked: (request, temperature)."""
+
+    def __init__(self, engine):
+        self.engine, self.asked = engine, []
+
+    def answer(self, requests: list[Request], temperature: list[float], seed: int) -> list[str]:
+        self.asked += zip(requests, temperature, strict=True)
+        return self.engine.answer(requests, temperature, seed)
+
+
+def fast(engine, args: argparse.Namespace) -> tuple[float, list, list]:
+    """(seconds an answer, questions asked, trajectories) of an evaluation of all tasks; no picture is known before."""
+    engine.__dict__.pop("features", None)
+    engine.batch_size = args.batch_size
+    world, tasks = World(args.data / "world"), read_rows(args.data / "tasks_ood.jsonl", args.tasks)
+    items = [(attempt, row) for row in tasks for attempt in range(args.attempts + 1)]
+    recorder, lines = Recorder(engine), []
+    options = SimpleNamespace(max_steps=12, temperature=1.0, seed=0, batch_size=args.batch_size)
+    begun = args.clock()
+    play(world, recorder, items, options, lines.append)
+    return (args.clock() - begun) / len(recorder.asked), recorder.asked, lines
+
+
+def one_at_a_time(engine, args: argparse.Namespace, asked: list) -> tuple[float, float]:
+    """Seconds an answer of our engine and of ms-swift's, on every n-th of the questions, one by one in turns."""
+    from checkpoint import infer_request
+
+    engine.__dict__.pop("features", None)
+    ours = stock = 0.0
+    sample = asked[:: max(1, len(asked) // args.sample)]
+    for request, temperature in sample:
+        begun = args.clock()
+        engine.answer([request], temperature, 0)
+        ours += args.clock() - begun
+        begun = args.clock()
+        engine.engine.infer([infer_request(request)], engine.config(temperature), use_tqdm=False)
+        stock += args.clock() - begun
+    return ours / len(sample), stock / len(sample)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split(":")[0])
+    parser.add_argument("--model", help="checkpoint; default: an untrained one of two million weights")
+    parser.add_argument("--family", default="qwen2_5_vl", choices=("qwen2_5_vl", "qwen3_vl"), help="of the untrained")
+    parser.add_argument("--data", type=Path, help="rows folder with its world; default: 26 pages of 112 x 112")
+    parser.add_argument("--tasks", type=int, default=16)
+    parser.add_argument("--attempts", type=int, default=5)
+    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--max-new-tokens", type=int, default=40)
+    parser.add_argument("--sample", type=int, default=30, help="questions asked one at a time")
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--json", action="store_true")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(sys.stderr):
+        make_inputs(args, Path(folder))
+        result = measure(args)
+    print(json.dumps(result) if args.json else shown(result))
+    return 0 if result["ratio"] >= GOAL else 1
+
+
+def measure(args: argparse.Namespace) -> dict:
+    max_pixels = read_json(args.data / "manifest.json")["max_pixels"]
+    options = {"max_pixels": max_pixels, "max_new_tokens": args.max_new_tokens, "batch_size": args.batch_size}
+    engine = make_engine("transformers", model=args.model, **options)
+    on_gpu = engine.engine.model.device.type == "cuda"
+    args.clock = time.perf_counter if on_gpu else time.process_time
+    fast(engine, argparse.Namespace(**vars(args) | {"tasks": 1}))  # the first questions pay for warming up
+    rounds = []
+    for _ in range(args.repeat):
+        seconds, asked, trajectories = fast(engine, args)
+        rounds.append((seconds, *one_at_a_time(engine, args, asked)))
+    ours, stock = ([r[i] / r[0] for r in rounds] for i in (1, 2))
+    per_answer = [1000 * statistics.median(column) for column in zip(*rounds, strict=True)]
+    return {
+        "model": args.model if os.path.isdir(args.model) else f"untrained {args.family}",
+        "clock": "wall" if on_gpu else "CPU",
+        "episodes": len(trajectories),
+        "answers": len(asked),
+        "milliseconds": dict(zip(("fast", "one_at_a_time", "ms_swift_one_at_a_time"), per_answer, strict=True)),
+        "ratio": statistics.median(ours),
+        "ratio_ms_swift": statistics.median(stock),
+        "ratios": {"ours": ours, "ms_swift": stock},
+    }
+
+
+def shown(result: dict) -> str:
+    ms = result["milliseconds"]
+    spread = {name: f"{min(r):.1f} to {max(r):.1f}" for name, r in result["ratios"].items()}
+    return "\n".join(
+        [
+            f"{result['model']}: {result['episodes']} episodes, {result['answers']} answers; {result['clock']} time",
+            f"evaluation                        {ms['fast']:8.1f} ms an answer",
+            f"one image at a time               {ms['one_at_a_time']:8.1f} ms   ratio {result['ratio']:5.1f}"
+            f"  ({spread['ours']})   goal >= {GOAL:g}",
+            f"ms-swift's, one image at a time   {ms['ms_swift_one_at_a_time']:8.1f} ms   ratio"
+            f" {result['ratio_ms_swift']:5.1f}  ({spread['ms_swift']})",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
