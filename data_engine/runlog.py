@@ -5,6 +5,7 @@ finished; on a new start every line after the last whole chunk is dropped and do
 """
 
 import os
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -18,9 +19,11 @@ Item = TypeVar("Item")
 
 
 def open_run(out: Path, arguments: dict) -> None:
-    """Start or continue a run in ``out``. Raises DataError if it holds a run with other arguments."""
+    """Start or continue a run in ``out``. Raises DataError if it holds another run, or results of an unknown one."""
     out.mkdir(parents=True, exist_ok=True)
     record = out / "run.json"
+    if not record.exists() and any(out.glob("*.jsonl")):
+        raise DataError(f"{out}: holds results but no run.json, so nothing says whose; give another --out or remove it")
     if record.exists():
         before = read_json(record)
         changed = sorted(key for key in before.keys() | arguments.keys() if before.get(key) != arguments.get(key))
@@ -37,6 +40,7 @@ def run_chunks(
     ``work`` returns one line per item. Shows a progress bar with rate and remaining time on stderr.
     """
     done = _keep_whole_chunks(path, len(items), size)
+    write_json(start_path(path), {"items": len(items), "done": done, "at": time.time()})
     encode = msgspec.json.Encoder().encode
     with tqdm(total=len(items), initial=done, desc=name, unit="item", dynamic_ncols=True) as bar, open(path, "ab") as f:
         for start in range(done, len(items), size):
@@ -48,6 +52,11 @@ def run_chunks(
             f.flush()
             os.fsync(f.fileno())
             bar.update(len(chunk))
+
+
+def start_path(path: Path) -> Path:
+    """Beside a results file: how many items it will hold, how many it held when last started, and when (Unix time)."""
+    return path.with_suffix(".start.json")
 
 
 def _keep_whole_chunks(path: Path, total: int, size: int) -> int:
