@@ -227,11 +227,12 @@ def _difference(cell: dict | None) -> str:
     return f"{cell['difference']:+.2f}{' *' if outside else ''}"
 
 
-NOTES = """In brackets: 95 % interval, a bootstrap over tasks or episodes; it is ours alone, the published numbers have one of
-about the same width. `*`: it does not hold the published number."""
+NOTES = """In brackets: 95 % interval of our number, a bootstrap over tasks or episodes; the published numbers come without one.
+`*`: the interval does not hold the published number."""
 BLANK = """`(blank screenshots)`: trained and scored on white pages, the rows the same. Page ids stand in instructions and
 histories; what such a run scores can be had from the text, so what a seeing run owes to the picture is the rest."""
-SCALED = "`(scaled down)`: of a smaller world or another protocol; not the paper's quantity, so no difference is taken."
+SCALED = """`(scaled down)`: of a smaller world or another protocol, Pass@5 of as many attempts as it had; not the paper's
+quantity, so no difference is taken."""
 
 
 def report(tables: list[dict], results: list[Result]) -> str:

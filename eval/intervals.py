@@ -8,7 +8,7 @@ import numpy as np
 
 from data_engine.seeds import rng
 
-RESAMPLES = 2000
+RESAMPLES = 1000
 Z = 1.959964  # of the normal distribution, two-sided 95 %
 
 

@@ -29,7 +29,9 @@ def static_cells(rows: Sequence[dict], held_in: bool) -> Cells:
     tasks: dict[tuple[str, int], list[float]] = defaultdict(list)
     for task, length, _, right in steps:
         tasks[task, length].append(right)
-    whole = [(task, length, float(all(rights))) for (task, length), rights in tasks.items() if len(rights) == length + 1]
+    whole = [
+        (task, length, float(all(rights))) for (task, length), rights in tasks.items() if len(rights) == length + 1
+    ]
 
     def cell(keep: Callable[[int, str], bool]) -> Trials:
         return [(task, right) for task, length, kind, right in steps if keep(length, kind)]

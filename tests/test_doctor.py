@@ -88,7 +88,9 @@ def qwen3(cli, tmp_path_factory) -> Path:
 def rehash(folder: Path, *names: str) -> None:
     """Files changed on purpose, and the manifest with them: only their content can give the fault away."""
     manifest = read_json(folder / "manifest.json")
-    write_json(folder / "manifest.json", manifest | {"files": manifest["files"] | {n: sha256(folder / n) for n in names}})
+    write_json(
+        folder / "manifest.json", manifest | {"files": manifest["files"] | {n: sha256(folder / n) for n in names}}
+    )
 
 
 # ---- sound

@@ -74,7 +74,9 @@ def main(argv: list[str] | None = None) -> int:
         print(f"blank: {error}", file=sys.stderr)
         return 2
     rows = sum(manifest["rows"].values())
-    print(f"{args.out}: {rows:,} rows of {manifest['blank_of'][:12]}, blank, fingerprint {manifest['fingerprint'][:12]}")
+    print(
+        f"{args.out}: {rows:,} rows of {manifest['blank_of'][:12]}, blank, fingerprint {manifest['fingerprint'][:12]}"
+    )
     return 0
 
 

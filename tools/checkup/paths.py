@@ -58,15 +58,13 @@ class Training:
         self.tokenizer = self.template.tokenizer
 
     def encode(self, folder: Path, manifest: dict, rows: Sequence[dict]) -> list[Encoded]:
-        from datasets import Dataset, disable_progress_bars
-
         from swift_plugins.gui_datasets import AbsolutePaths
 
-        disable_progress_bars()
         names = {name for row in rows for name in row["images"]}
         pictures = {name: str(verified_path(folder, name, manifest=manifest)) for name in names}
-        plain = [{"messages": row["messages"], "images": row["images"]} for row in rows]
-        return [self._encode(row) for row in AbsolutePaths(folder, pictures)(Dataset.from_list(plain))]
+        plugin = AbsolutePaths(folder, pictures)
+        plain = ({"messages": row["messages"], "images": row["images"]} for row in rows)
+        return [self._encode(plugin.preprocess(row)) for row in plain]
 
     def _encode(self, row: dict) -> Encoded:
         found = self.template.encode(dict(row))
@@ -210,7 +208,9 @@ class Checkup:
             systems = [self._system(ids) for ids in (train, test)]
             check = "system prompt" if systems[0] != systems[1] else f"{path} prompt"
             what = f"row {self.rows[place]['idx']} diverges at token {at}: training has {said[0]}, {path} {said[1]}"
-            mend = "leave out --system and use our --template" if check == "system prompt" else "one --template for both"
+            mend = (
+                "leave out --system and use our --template" if check == "system prompt" else "one --template for both"
+            )
             yield fault(check, what, mend)
             return
         what = f"{len(heard)} prompts, {sum(map(len, heard)):,} tokens: equal to training's, token for token"
