@@ -2,11 +2,11 @@
 
     python eval/compare_with_paper.py RUN... [--scaled-down RUN...] [--json] [--out comparison.md]
 
-RUN: a folder with metrics.json files somewhere below, or NAME=FOLDER. GE-Lab: Tables 1, 2, 3 and 11 of the paper; forms:
-the published tables, with the ceiling beside them. Answers are scored anew from each run's results file. A run of
-another world, another number of tasks or another protocol than the paper's is refused, unless it is named after
---scaled-down: then it is shown, marked, and no difference is taken. Agents named sft..., st_rl..., mt_rl... are compared
-with that row; --against names another.
+RUN: a folder with metrics.json files somewhere below, or NAME=FOLDER. GE-Lab: Tables 1, 2, 3 and 11 of the paper;
+forms: the published tables, with the ceiling beside them. Answers are scored anew from each run's results file. A run
+of another world, another number of tasks or another protocol than the paper's is refused, unless it is named after
+--scaled-down: then it is shown, marked, and no difference is taken. Agents named sft..., st_rl..., mt_rl... are
+compared with that row; --against names another.
 """
 
 import argparse
@@ -227,12 +227,12 @@ def _difference(cell: dict | None) -> str:
     return f"{cell['difference']:+.2f}{' *' if outside else ''}"
 
 
-NOTES = """In brackets: 95 % interval of our number, a bootstrap over tasks or episodes; the published numbers come without one.
-`*`: the interval does not hold the published number."""
-BLANK = """`(blank screenshots)`: trained and scored on white pages, the rows the same. Page ids stand in instructions and
-histories; what such a run scores can be had from the text, so what a seeing run owes to the picture is the rest."""
-SCALED = """`(scaled down)`: of a smaller world or another protocol, Pass@5 of as many attempts as it had; not the paper's
-quantity, so no difference is taken."""
+NOTES = """In brackets: 95 % interval of our number, a bootstrap over tasks or episodes; the published numbers come
+without one. `*`: the interval does not hold the published number."""
+BLANK = """`(blank screenshots)`: trained and scored on white pages, the rows the same. Page ids stand in instructions
+and histories; what such a run scores can be had from the text, so what a seeing run owes to the picture is the rest."""
+SCALED = """`(scaled down)`: of a smaller world or another protocol, Pass@5 of as many attempts as it had; not the
+paper's quantity, so no difference is taken."""
 
 
 def report(tables: list[dict], results: list[Result]) -> str:

@@ -307,7 +307,7 @@ def test_pins_are_those_that_run():
 
 
 def test_memory_by_hand(doctor):
-    """A model of 2^30 weights, 2^28 of them the tower's; without tokens nothing else is needed but the spare 1.5 GiB."""
+    """A model of 2^30 weights, 2^28 of them the tower's; without tokens only the spare 1.5 GiB come on top."""
     shape = doctor.machine.Shape(2**30, 2**28, linear=2**22, hidden=1, layers=1, intermediate=1, vocabulary=1)
     need = doctor.machine.need
     assert need(shape, "full", 0, 1) == 16 * 0.75 + 2 * 0.25 + 1.5

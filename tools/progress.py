@@ -85,7 +85,7 @@ def span(seconds: float | None) -> str:
 
 
 def whole_lines(path: Path) -> list[dict]:
-    """The objects of a JSON-lines file that another process may be writing: a last half line waits for the next look."""
+    """The objects of a JSON-lines file that may be growing: a last half line waits for the next look."""
     data = path.read_bytes() if path.is_file() else b""
     found = []
     for number, line in enumerate(data[: data.rfind(b"\n") + 1].splitlines(), 1):

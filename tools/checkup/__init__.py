@@ -1,1 +1,1 @@
-"""The parts of tools/doctor.py: findings, the machine and its memory, the data, and the two paths from row to tokens."""
+"""The parts of tools/doctor.py: findings, the machine, the data, and the two paths from row to tokens."""
