@@ -154,22 +154,24 @@ class Transformers:
     def answer(self, requests: Sequence[Request], temperature: float, seed: int) -> list[str]:
         """The samples depend on ``seed`` and on who shares the batch, so runs resume by whole batches."""
         engine = self.engine
-        from swift import InferRequest, RequestConfig
+        from swift import RequestConfig
         from transformers import set_seed
 
-        asked = [
-            InferRequest(
-                messages=[{"role": "system", "content": r.system}, {"role": "user", "content": r.prompt}],
-                images=[str(r.image)],
-            )
-            for r in requests
-        ]
+        asked = [infer_request(request) for request in requests]
         # every field set: what is left open comes from the model's generation_config (Qwen ships a penalty of 1.05)
         config = RequestConfig(
             max_tokens=self.max_new_tokens, temperature=temperature, top_k=-1, top_p=1.0, repetition_penalty=1.0
         )
         set_seed(seed)
         return [out.choices[0].message.content for out in engine.infer(asked, config, use_tqdm=False)]
+
+
+def infer_request(request: Request):
+    """ms-swift's form of a question: the same for each engine, and the same as a row of training."""
+    from swift import InferRequest
+
+    messages = [{"role": "system", "content": request.system}, {"role": "user", "content": request.prompt}]
+    return InferRequest(messages=messages, images=[str(request.image)])
 
 
 def _set_max_pixels(max_pixels: int | None) -> None:

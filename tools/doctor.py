@@ -42,6 +42,8 @@ def findings(args: argparse.Namespace) -> Iterator[Finding]:
     """All findings, the cheap ones first. Raises DataError on wrong use."""
     benchmark, manifest = data.open_data(args.data)
     base = machine.base_of(args.model)
+    if args.world and benchmark.name != "gelab":
+        raise DataError(f"--world {args.world}: forms have no world; leave it out")
     yield from machine.check_versions(machine.pins((machine.REPO / "requirements.txt").read_text(encoding="utf-8")))
     pixels = data.check_max_pixels(args.data, manifest)
     yield pixels

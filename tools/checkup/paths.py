@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from types import SimpleNamespace
 
 import engines
 import gelab_static
@@ -76,23 +75,17 @@ class Training:
 
 
 def host_without_weights(**options):
-    """The host's engine with processor and template as ever, and no model: it keeps what it is asked, as tokens."""
+    """The host's engine with processor and template as ever, and no model."""
     from swift import TransformersEngine
 
     class Listener(TransformersEngine):
         def _add_adapter(self, *_, **__): ...
 
-        def infer(self, asked, *_, **__):
-            self.template.set_mode("transformers")
-            self.heard = [self.template.encode(request)["input_ids"] for request in asked]
-            said = [self.template.decode_generate_ids(ids) for ids in self.gold]
-            return [SimpleNamespace(choices=[SimpleNamespace(message=SimpleNamespace(content=t))]) for t in said]
-
     return Listener(load_model=False, **options)
 
 
 class Evaluation(engines.Transformers):
-    """The scripts' engine; ``ask`` gives each request's tokens, and the text that it reads from the gold's tokens."""
+    """The scripts' engine without weights: what a request is to the model, and how it reads a model's tokens."""
 
     @cached_property
     def engine(self):
@@ -103,10 +96,14 @@ class Evaluation(engines.Transformers):
             model=self.base, adapters=self.adapters, model_type=family, template_type=self.template
         )
 
-    def ask(self, requests: Sequence[Request], gold: Sequence[list[int]]) -> tuple[list[list[int]], list[str]]:
-        self.engine.gold = gold
-        answers = self.answer(requests, temperature=0, seed=0)
-        return self.engine.heard, answers
+    def hear(self, requests: Sequence[Request]) -> list[list[int]]:
+        """The tokens of each request."""
+        self.engine.template.set_mode("transformers")
+        return [self.engine.template.encode(engines.infer_request(one))["input_ids"] for one in requests]
+
+    def read(self, answers: Sequence[list[int]]) -> list[str]:
+        """The text of each answer's tokens."""
+        return [self.engine.template.decode_generate_ids(ids) for ids in answers]
 
 
 def walked(world: World, row: dict) -> Request:
@@ -135,15 +132,13 @@ class Checkup:
         yield self.templates()
         self.encoded = self.training.encode(self.folder, self.manifest, self.rows)
         yield from self.pictures()
-        gold = [one.answer for one in self.encoded]
         asked = gelab_static.request if self.benchmark.name == "gelab" else login_eval.request
-        heard, answers = self.evaluation.ask([asked(row, self.folder) for row in self.rows], gold)
+        heard = self.evaluation.hear([asked(row, self.folder) for row in self.rows])
         yield from self.prompts("evaluation", range(len(self.rows)), heard)
-        yield from self.answers(answers)
+        yield from self.answers(self.evaluation.read([one.answer for one in self.encoded]))
         if self.world:
             walks = [i for i, row in enumerate(self.rows) if row["task"].startswith("From ")]
-            requests = [walked(self.world, self.rows[i]) for i in walks]
-            heard, _ = self.evaluation.ask(requests, [gold[i] for i in walks])
+            heard = self.evaluation.hear([walked(self.world, self.rows[i]) for i in walks])
             yield from self.prompts("interactive", walks, heard)
 
     @property
