@@ -222,26 +222,30 @@ def test_other_worlds_do_not_stand_together(modules, run):
     compare.check(results)
 
 
-def test_paper_sized_counts_are_taken(modules):
-    """The counts of Env-Base pass, one row less does not."""
+@pytest.mark.parametrize("name, subtrees", [("eval_ood.jsonl", 1), ("eval_id.jsonl", 2)])
+def test_counts_of_env_base_are_taken(modules, name, subtrees):
+    """12,439 rows a subtree, one held out and two held in; one row less is another set."""
     compare = modules["compare_with_paper"]
     protocol = compare.PUBLISHED["gelab"]["protocol"]
-    metrics = {"by_length": {n: {"tasks": count} for n, count in protocol["tasks"].items()}, "rows": 12439}
-    metrics["rows_by_kind"] = dict(protocol["rows"])
-    run = {"kind": "gelab-static", "data": {"name": "eval_ood.jsonl"}, "limit": None}
+    kinds = {kind: subtrees * count for kind, count in protocol["rows"].items()}
+    metrics = {"by_length": {n: {"tasks": subtrees * count} for n, count in protocol["tasks"].items()}}
+    metrics |= {"rows": subtrees * 12439, "rows_by_kind": kinds}
+    run = {"kind": "gelab-static", "data": {"name": name}, "limit": None}
     result = compare.Result("sft", Path("x"), run, metrics, [], "c", False)
     assert list(result.differences()) == []
-    metrics["rows_by_kind"]["complete"] -= 1
-    assert len(list(result.differences())) == 1
-    double = {"by_length": {n: {"tasks": 2 * count} for n, count in protocol["tasks"].items()}}
-    double |= {"rows": 2 * 12439, "rows_by_kind": {kind: 2 * n for kind, n in protocol["rows"].items()}}
-    double["rows_by_kind"]["complete"] = 2 * 2162
-    held_in = run | {"data": {"name": "eval_id.jsonl"}}
-    reasons = list(compare.Result("sft", Path("x"), held_in, double, [], "c", False).differences())
-    assert reasons == ["24,878 rows, not the paper's"]  # the protocol above lost a row on purpose
-    metrics["rows_by_kind"]["complete"] += 1
-    protocol["rows"]["complete"] += 1
-    assert list(compare.Result("sft", Path("x"), held_in, double, [], "c", False).differences()) == []
+    kinds["complete"] -= 1
+    assert list(result.differences()) == [f"{subtrees * 12439:,} rows, not the paper's"]
+    result.run["limit"] = 7
+    assert next(result.differences()) == f"only the first 7 of {name}"
+
+
+@pytest.mark.parametrize("k, max_steps, exact", [(5, 12, True), (1, 12, False), (5, 8, False)])
+def test_other_attempts_or_steps_are_another_quantity(modules, k, max_steps, exact):
+    compare = modules["compare_with_paper"]
+    tasks = compare.PUBLISHED["gelab"]["protocol"]["tasks"]
+    metrics = {"by_length": {n: {"tasks": count} for n, count in tasks.items()}, "k": k}
+    run = {"kind": "gelab-interactive", "data": {"name": "tasks_ood.jsonl"}, "limit": None, "max_steps": max_steps}
+    assert (list(compare.Result("sft", Path("x"), run, metrics, [], "c", False).differences()) == []) is exact
 
 
 def test_forms(cli, tmp_path):
