@@ -29,7 +29,7 @@ from .findings import Finding, fault, ok
 
 TOKENS = ("<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|image_pad|>", "<|vision_end|>")
 BOX_TOKENS = ("<|box_start|>", "<|box_end|>")  # GE-Lab's answers
-AROUND = 8  # tokens shown from a divergence on
+AROUND = 16  # tokens shown from a divergence on
 PAST = re.compile(r"\bstep\d+: ")  # an entry of GE-Lab's history
 
 
