@@ -29,7 +29,7 @@ from .findings import Finding, fault, ok
 
 TOKENS = ("<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|image_pad|>", "<|vision_end|>")
 BOX_TOKENS = ("<|box_start|>", "<|box_end|>")  # GE-Lab's answers
-AROUND = 16  # tokens shown from a divergence on
+AROUND, SHOWN = 16, 60  # tokens and characters shown from a divergence on
 PAST = re.compile(r"\bstep\d+: ")  # an entry of GE-Lab's history
 
 
@@ -199,7 +199,7 @@ class Checkup:
             if train == test:
                 continue
             at = len(os.path.commonprefix([train, test]))
-            said = [repr(self.training.tokenizer.decode(ids[at : at + AROUND])) for ids in (train, test)]
+            said = [repr(self.training.tokenizer.decode(ids[at : at + AROUND])[:SHOWN]) for ids in (train, test)]
             systems = [self._system(ids) for ids in (train, test)]
             check = "system prompt" if systems[0] != systems[1] else f"{path} prompt"
             what = f"row {self.rows[place]['idx']} diverges at token {at}: training has {said[0]}, {path} {said[1]}"
