@@ -9,7 +9,6 @@ import numpy as np
 from data_engine.seeds import rng
 
 RESAMPLES = 1000
-Z = 1.959964  # of the normal distribution, two-sided 95 %
 
 
 def interval(trials: Iterable[tuple[Hashable, float]]) -> tuple[float, float] | None:
@@ -27,16 +26,16 @@ def interval(trials: Iterable[tuple[Hashable, float]]) -> tuple[float, float] | 
     counts = np.array([len(values) for values in groups.values()], float)
     mean = sums.sum() / counts.sum()
     if mean in (0.0, 1.0):
-        return wilson(mean, len(groups))
+        return wilson(int(mean) * len(groups), len(groups))
     drawn = rng(0, "bootstrap").multinomial(len(groups), np.full(len(groups), 1 / len(groups)), RESAMPLES)
     means = (drawn @ sums) / (drawn @ counts)
     low, high = np.percentile(means, (2.5, 97.5)).tolist()
     return low, high
 
 
-def wilson(mean: float, trials: int) -> tuple[float, float]:
-    """Wilson's score interval of a rate of independent trials."""
-    centre = mean + Z**2 / (2 * trials)
-    half = Z * math.sqrt(mean * (1 - mean) / trials + Z**2 / (4 * trials**2))
-    scale = 1 + Z**2 / trials
-    return max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)
+def wilson(right: int, count: int, z: float = 1.96) -> tuple[float, float]:
+    """Wilson's 95 % interval of a share of independent trials."""
+    p, n = right / count, count
+    middle = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    return max(0.0, min(p, middle - half)), min(1.0, max(p, middle + half))
