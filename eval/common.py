@@ -105,7 +105,7 @@ def engine_and_run(
     engine = engine or engine_of(args, manifest["max_pixels"], train_rows)
     run = {
         "kind": kind,
-        "data": {"name": data.name, "sha256": manifest["files"][data.name], "fingerprint": manifest["fingerprint"]},
+        "data": data_record(data.name, manifest),
         "engine": args.engine,
         "model": identity(args.model),
         "train_rows": sha256(train_rows) if args.engine == "blind" and not own else None,
@@ -118,6 +118,19 @@ def engine_and_run(
     }
     open_run(args.out, run)
     return engine, run
+
+
+def data_record(name: str, manifest: dict) -> dict:
+    """Which rows: their file, its hash and length, the world's fingerprint; for a blind twin, the original's too."""
+    twin = {"blank_of": manifest["blank_of"]} if "blank_of" in manifest else {}
+    found = {"sha256": manifest["files"][name], "rows": manifest["rows"][name], "fingerprint": manifest["fingerprint"]}
+    return {"name": name, **found, **twin}
+
+
+def world_of(run: dict) -> str | None:
+    """The world that a run's record names; a blind twin counts to the world that it is the twin of."""
+    data = run.get("data", {})
+    return data.get("blank_of") or data.get("fingerprint")
 
 
 def spent(args: argparse.Namespace) -> dict:

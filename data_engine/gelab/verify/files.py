@@ -40,6 +40,7 @@ class WorldManifest(msgspec.Struct):
     page_size: tuple[Pixels, Pixels]
     icons: dict[str, str]
     files: dict[str, str]
+    blank_of: str | None = None  # fingerprint of the world that this one is the blind twin of
 
 
 class Arguments(msgspec.Struct):
@@ -66,6 +67,7 @@ class RowsManifest(msgspec.Struct):
     rows: dict[str, int]
     merged: dict[str, int]
     files: dict[str, str]
+    blank_of: str | None = None  # as the world's
 
 
 class Made(msgspec.Struct):

@@ -105,6 +105,8 @@ def _manifest_faults(manifest: RowsManifest, world: ProvenWorld) -> Iterator[tup
     if {manifest.fingerprint, manifest.arguments.world} != {world.manifest.fingerprint}:
         there = world.manifest.fingerprint[:12]
         yield "other world", f"rows of world {manifest.fingerprint[:12]} lie with world {there}"
+    if manifest.blank_of != world.manifest.blank_of:
+        yield "other world", f"rows say blank_of {manifest.blank_of}, their world says {world.manifest.blank_of}"
     if manifest.page_size != world.manifest.page_size:
         yield "page size", f"rows are for {manifest.page_size}, the world has {world.manifest.page_size}"
 

@@ -106,6 +106,10 @@ class Pages:
         if size != self.size:
             yield "page size", f"is {size}, the manifest says {self.size}"
             return
+        if self.manifest.blank_of:
+            if (pixels != pixels[0, 0]).any():
+                yield "wrong screenshot", "shows something, the manifest says that it is blank"
+            return
         regions = {element.name: _region(pixels, element.box, self.size) for element in page.elements}
         for name, region in regions.items():
             if not region.size or (region == region[0, 0]).all():
