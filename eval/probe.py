@@ -18,7 +18,7 @@ from data_engine.dataset import DataError, read_rows
 from data_engine.episode import Request
 from data_engine.geometry import Size
 from data_engine.runlog import open_run, run_chunks
-from data_engine.sight import probe, questions
+from data_engine.sight import probe, questions, screens
 
 
 def made(args: argparse.Namespace) -> Iterator[dict]:
@@ -61,7 +61,7 @@ def main() -> None:
     engine_flags(parser)
     parser.add_argument("--rows", type=positive, default=200, help="questions of each set; default: %(default)s")
     parser.add_argument("--sets", nargs="+", default=list(probe.SETS), choices=list(probe.SETS), metavar="SET")
-    parser.add_argument("--page-size", default="224x224", help="of pages; forms are as large, 4 : 3")
+    parser.add_argument("--page-size", default=str(screens.PAGE), help="of pages; default: %(default)s")
     parser.add_argument("--blank", action="store_true", help="hide the screens")
     args = parser.parse_args()
     if args.engine in ("blind", "replay"):

@@ -30,7 +30,7 @@ def test_the_oracle_is_always_right(cli, tmp_path):
     rows = [json.loads(line) for line in (tmp_path / "out/predictions.jsonl").read_text().splitlines()]
     assert len(rows) == 66
     sizes = {(row["mode"] != "", Image.open(tmp_path / "out" / row["image"]).size) for row in rows}
-    assert sizes == {(False, (224, 224)), (True, (256, 192))}
+    assert sizes == {(False, (160, 352)), (True, (256, 192))}
 
 
 def test_random_clicks_name_nothing(cli, tmp_path):
@@ -44,7 +44,7 @@ def test_blank_screens_are_white_and_the_questions_stay(cli, tmp_path):
     both = [(tmp_path / name / "predictions.jsonl").read_text() for name in ("seen", "blank")]
     assert both[0] == both[1]
     for path in (tmp_path / "blank/screens").iterdir():
-        assert Image.open(path).getcolors() == [(224 * 224, (255, 255, 255))]
+        assert Image.open(path).getcolors() == [(160 * 352, (255, 255, 255))]
     assert all(len(Image.open(p).getcolors(9999)) > 3 for p in (tmp_path / "seen/screens").iterdir())
 
 

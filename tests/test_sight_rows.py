@@ -14,7 +14,7 @@ from data_engine.login.tasks import forms
 from data_engine.seeds import rng
 from data_engine.sight import curriculum, probe, questions, screens, words, write
 
-PAGE = Size(224, 224)
+PAGE = screens.PAGE
 KINDS = sorted({kind for stage in curriculum.STAGES.values() for kind in stage.kinds}, key=lambda kind: kind.__name__)
 
 
@@ -35,7 +35,7 @@ def test_things_are_where_their_boxes_say(kind):
         assert not any(a.box.overlaps(b.box) for a in screen.things for b in screen.things if a is not b)
 
 
-@pytest.mark.parametrize("kind", [screens.one, screens.pair, screens.shapes], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", [screens.one, screens.shapes], ids=lambda kind: kind.__name__)
 def test_nothing_is_drawn_outside_of_the_boxes(kind):
     for screen in drawn(kind, 20):
         pixels = np.asarray(screen.picture).copy()
@@ -56,7 +56,7 @@ def test_no_picture_is_resized_on_its_way_to_the_model(kind):
 
 def test_how_many_things_the_first_stages_show():
     assert {len(screen.things) for screen in drawn(screens.one, 30)} == {1}
-    assert {len(screen.things) for screen in drawn(screens.pair, 30)} <= {1, 2}  # one, where two would overlap
+
     assert {len(screen.things) for screen in drawn(screens.shapes, 60)} >= {1, 2, 3, 4, 5}  # of up to six
 
 
@@ -133,9 +133,9 @@ def test_equal_arguments_equal_bytes_and_longer_runs_begin_alike(tmp_path):
 
 def test_bad_arguments_are_one_line(tmp_path, capsys):
     for arguments, message in (
-        (["--stage", "two"], "--stage two: unknown; known are one, pair"),
-        (["--stage", "one", "--page-size", "100x100"], "multiples of 28 or 32"),
-        (["--stage", "one", "--page-size", "big"], "WIDTHxHEIGHT"),
+        (["--stage", "two"], "--stage two: unknown; known are start, one"),
+        (["--stage", "start", "--page-size", "100x100"], "multiples of 28 or 32"),
+        (["--stage", "start", "--page-size", "big"], "WIDTHxHEIGHT"),
     ):
         assert write.main([str(tmp_path / "out"), "--rows", "2", *arguments]) == 2
         said = capsys.readouterr().err

@@ -1,6 +1,6 @@
 """Make a tiny Qwen-VL checkpoint, which ms-swift treats as the real family.
 
-    python tools/make_tiny_model.py OUT --family qwen2_5_vl|qwen3_vl --size 2m|10m|50m [--seed 0] [--vocab 768]
+    python tools/make_tiny_model.py OUT --family qwen2_5_vl|qwen3_vl --size 2m|4m|10m|50m [--seed 0] [--vocab 768]
     python tools/make_tiny_model.py OUT --from-base
 
 The first has random weights ("from scratch"); the second is a copy of assets/tiny-base, which can see. Same arguments,
@@ -27,7 +27,7 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 BASE = Path(__file__).resolve().parents[1] / "assets" / "tiny-base"  # made by recipes/tiny_base/pretrain.sh
 MARK = "tiny_model.json"  # what the folder was made from
 KIND = "tiny-base"  # of the manifest beside the base's files
-SIZES = {"2m": 2_000_000, "10m": 10_000_000, "50m": 50_000_000}  # parameters, +-25 %
+SIZES = {"2m": 2_000_000, "4m": 3_500_000, "10m": 10_000_000, "50m": 50_000_000}  # parameters, +-25 %
 FAMILIES = ("qwen2_5_vl", "qwen3_vl")
 PIXELS = {"shortest_edge": 56 * 56, "longest_edge": 12_845_056}  # of a picture; MAX_PIXELS rules in ms-swift
 VOCAB = 768  # tokens: phrases and names are one each, and the merges are few

@@ -79,7 +79,7 @@ demonstrations on a CPU have something to fine-tune, as users fine-tune Qwen. It
   in all; this is stage `{stage}`, the best by the mean of the probe.
 - **Weights**: bf16, {size:.1f} MB. Use: `python tools/make_tiny_model.py MODEL --from-base`, then
   `--model MODEL --model_type qwen3_vl --template gelab_qwen3_vl` as with any checkpoint. No network, no remote code.
-- **Page sizes**: pages of 224x224 and forms of 256x192 pixels; it has seen no others.
+- **Page sizes**: pages of 160x352 and forms of 256x192 pixels; it has seen no others.
 
 ## What it can do
 

@@ -21,17 +21,40 @@ class Stage:
     naming: float
 
 
-# A model without sight stands still on the later stages and takes minutes on the first: the grid has 32 places, so the
-# digits of the answer are few, and what must be learned is to look.
+# A model without sight stands still before it can tell which of several things is meant. So it learns first where the only
+# thing on a page is (on the grid there are 32 places, so the digits of an answer are few) and, on cuttings, what it is;
+# then which of two is meant, with two names in all, then four, eight, forty, hundreds. With hundreds from the start each
+# name is too rare to find out that names and places belong together.
 STAGES = {
-    "one": Stage({screens.one: 1.0}, naming=0.4),
-    "pair": Stage({screens.pair: 0.9, screens.one: 0.1}, naming=0.5),
-    "shapes": Stage({screens.shapes: 0.8, screens.pair: 0.2}, naming=0.5),
-    "icons": Stage({screens.icons: 0.7, screens.shapes: 0.3}, naming=0.5),
-    "tiles": Stage({screens.tile: 1.0}, naming=1.0),
-    "signs": Stage({screens.crop_sign: 0.8, screens.icons: 0.2}, naming=0.8),
-    "words": Stage({screens.crop_text: 0.6, screens.crop_sign: 0.2, screens.icons: 0.2}, naming=0.8),
-    "text": Stage({screens.text: 0.5, screens.icons: 0.3, screens.free: 0.2}, naming=0.5),
+    "start": Stage({screens.one: 0.4, screens.tile: 0.4, screens.crop_sign: 0.2}, naming=0.6),
+    "one": Stage({screens.one: 1.0}, naming=0.3),
+    "two": Stage({screens.two: 0.8, screens.one: 0.2}, naming=0.2),
+    "four": Stage({screens.four: 0.8, screens.one: 0.1, screens.tile: 0.1}, naming=0.3),
+    "eight": Stage({screens.eight: 0.8, screens.one: 0.1, screens.tile: 0.1}, naming=0.3),
+    "shapes": Stage({screens.shapes: 0.8, screens.one: 0.1, screens.tile: 0.1}, naming=0.3),
+    "see": Stage(
+        {
+            screens.icons: 0.35,
+            screens.shapes: 0.2,
+            screens.one: 0.05,
+            screens.tile: 0.1,
+            screens.crop_sign: 0.1,
+            screens.marks: 0.1,
+            screens.form: 0.1,
+        },
+        naming=0.4,
+    ),
+    "read": Stage(
+        {
+            screens.crop_text: 0.2,
+            screens.text: 0.25,
+            screens.icons: 0.2,
+            screens.free: 0.1,
+            screens.marks: 0.15,
+            screens.form: 0.1,
+        },
+        naming=0.5,
+    ),
     "all": Stage(
         {screens.text: 0.25, screens.icons: 0.25, screens.free: 0.2, screens.marks: 0.15, screens.form: 0.15},
         naming=0.5,

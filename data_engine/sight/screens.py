@@ -18,12 +18,14 @@ from ..login import forms
 from ..login.render import Screen as FormScreen
 from ..login.tasks import hard_form
 from . import words
-from .shapes import SHAPES, Pictures
+from .shapes import PLAIN, SHAPES, Pictures
 
 PAGES = 300  # titles are page_0 .. page_299
-SHAPE_SIDES = (180, 290), (180, 400)  # canvas pixels, width and height of a shape on the grid
-FREE_SIDES = (150, 420), (180, 620)  # the same for anything anywhere; about square on a square page
-CROP = Size(128, 64)  # pixels of a cutting: eight tokens, where a page of 224 x 224 has 49
+PAGE = Size(160, 352)  # pixels, about the canvas's aspect: an icon has 27 x 28, on 224 x 224 it would have 38 x 17
+FORM = Size(256, 192)  # pixels; nearly as many as the page has
+SHAPE_SIDES = (180, 290), (180, 290)  # canvas pixels, width and height of a shape on the grid
+FREE_SIDES = (150, 420), (150, 420)  # the same for anything anywhere
+CROP = Size(128, 64)  # pixels of a cutting: eight tokens, where a page has 55
 TILE = Size(64, 64)  # pixels: four tokens; processors scale up what has fewer than 56 x 56
 PLAIN_TYPE = 16  # points of text in cuttings
 TYPE = (11, 21)  # points, in pixels of the picture
@@ -69,18 +71,34 @@ def icon_names() -> tuple[str, ...]:
 
 
 def one(generator: np.random.Generator, page_size: Size) -> Screen:
-    """A single shape on the grid."""
-    return _page(generator, page_size, SHAPES, _on_grid(generator, 1, *SHAPE_SIDES), bare=True)
+    """A single shape or icon on the grid."""
+    names = SHAPES if generator.random() < 0.5 else icon_names()
+    return _page(generator, page_size, names, _on_grid(generator, 1, *SHAPE_SIDES), bare=True)
+
+
+def two(generator: np.random.Generator, page_size: Size) -> Screen:
+    """Two shapes on the grid, always the same two."""
+    return _plain(generator, page_size, PLAIN[:2], 2)
+
+
+def four(generator: np.random.Generator, page_size: Size) -> Screen:
+    """Two or three of four plainly different shapes on the grid."""
+    return _plain(generator, page_size, PLAIN[:4], 3)
+
+
+def eight(generator: np.random.Generator, page_size: Size) -> Screen:
+    """Two to four of eight plainly different shapes on the grid."""
+    return _plain(generator, page_size, PLAIN, 4)
+
+
+def _plain(generator, page_size: Size, names: tuple[str, ...], most: int) -> Screen:
+    count = int(generator.integers(2, most + 1))
+    return _page(generator, page_size, names, _on_grid(generator, count, *SHAPE_SIDES), bare=True)
 
 
 def shapes(generator: np.random.Generator, page_size: Size) -> Screen:
     """One to six shapes on the grid."""
     return _page(generator, page_size, SHAPES, _on_grid(generator, _count(generator), *SHAPE_SIDES), bare=True)
-
-
-def pair(generator: np.random.Generator, page_size: Size) -> Screen:
-    """Two shapes on the grid."""
-    return _page(generator, page_size, SHAPES, _on_grid(generator, 2, *SHAPE_SIDES), bare=True)
 
 
 def icons(generator: np.random.Generator, page_size: Size) -> Screen:
@@ -143,29 +161,24 @@ def _crop_of(said: str, generator: np.random.Generator) -> Screen:
 
 def marks(generator: np.random.Generator, page_size: Size) -> Screen:
     """A form with Set-of-Marks numbers."""
-    return _form(generator, page_size, "som")
+    return _form(generator, "som")
 
 
 def form(generator: np.random.Generator, page_size: Size) -> Screen:
     """A form without marks."""
-    return _form(generator, page_size, "coord")
+    return _form(generator, "coord")
 
 
-def _form(generator: np.random.Generator, page_size: Size, mode: str) -> Screen:
+def _form(generator: np.random.Generator, mode: str) -> Screen:
     """A hard form, its first fields filled, with the focus in any field or none."""
-    made = hard_form(SCENARIOS[generator.integers(len(SCENARIOS))], generator, form_size(page_size))
+    made = hard_form(SCENARIOS[generator.integers(len(SCENARIOS))], generator, FORM)
     filled = int(generator.integers(len(made.fields) + 1))
     texts = tuple(made.values[field.name] if i < filled else "" for i, field in enumerate(made.fields))
     focus = generator.choice([None, *(field.name for field in made.fields)])
-    picture = FormScreen(made, form_size(page_size), marks=mode == "som").picture(forms.View(texts, focus))
+    picture = FormScreen(made, FORM, marks=mode == "som").picture(forms.View(texts, focus))
     shown = [element for element in made.elements if mode == "coord" or element.mark is not None]
     things = tuple(Thing(element.caption, element.box, mark=element.mark) for element in shown)
     return Screen(picture, forms.CANVAS, things, mode=mode)
-
-
-def form_size(page_size: Size) -> Size:
-    """Forms are wider than high: as many patches of 32 pixels as the page has, in 4 : 3 (224x224 -> 256x192)."""
-    return Size(page_size.width + 32, page_size.height - 32)
 
 
 def _count(generator: np.random.Generator) -> int:

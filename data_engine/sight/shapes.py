@@ -21,6 +21,11 @@ COLOURS = {
 FORMS = ("box", "circle", "bar", "triangle")
 SHAPES = tuple(f"{colour} {form}" for colour in COLOURS for form in FORMS)
 
+PLAIN = (
+    *("red box", "blue circle", "green triangle", "black bar"),
+    *("orange circle", "purple box", "yellow triangle", "pink bar"),
+)  # nobody takes one of these for another
+
 
 class Pictures:
     """Pictures by name, RGBA, 200 x 200 pixels: shapes and built-in icons. A renderer takes it for an IconSet."""

@@ -14,14 +14,13 @@ from pathlib import Path
 from ..dataset import DataError, is_made, new_folder, read_manifest, write_manifest, write_rows
 from ..gelab.render import png
 from ..geometry import Size, fits_patches
-from . import questions
+from . import questions, screens
 from .curriculum import STAGES, rows
 
 KIND = "sight-rows"
-PAGE_SIZE = Size(224, 224)
 
 
-def write(out: Path, stage: str, count: int, seed: int, page_size: Size = PAGE_SIZE) -> dict:
+def write(out: Path, stage: str, count: int, seed: int, page_size: Size = screens.PAGE) -> dict:
     """Write the folder ``out`` and return its manifest; does nothing if it is there already. Raises DataError."""
     if stage not in STAGES:
         raise DataError(f"--stage {stage}: unknown; known are {', '.join(STAGES)}")
@@ -53,7 +52,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--stage", required=True, help=", ".join(STAGES))
     parser.add_argument("--rows", type=int, required=True, help="screens, one conversation each")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--page-size", default=str(PAGE_SIZE), help="default: %(default)s")
+    parser.add_argument("--page-size", default=str(screens.PAGE), help="default: %(default)s")
     args = parser.parse_args(argv)
     try:
         manifest = write(args.out, args.stage, args.rows, args.seed, Size.parse(args.page_size))

@@ -12,9 +12,9 @@ export PATH="$PWD/.venv/bin:$PATH"
 RUN="$(realpath -m "${RUN:-runs/tiny_base}")"
 PROBE="${PROBE:-100}"                        # questions of each set that every stage is probed with
 export CUDA_VISIBLE_DEVICES='' OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
-export MAX_PIXELS=50176                      # pages of 224 x 224, forms of 256 x 192
+export MAX_PIXELS=56320                      # pages of 160 x 352; forms have fewer
 
-python tools/make_tiny_model.py "$RUN/scratch" --family qwen3_vl --size 2m
+python tools/make_tiny_model.py "$RUN/scratch" --family qwen3_vl --size 4m
 MODEL="$RUN/scratch"
 number=0
 
@@ -36,14 +36,14 @@ stage() {   # stage NAME SCREENS STEPS BATCH [FLAGS]: goes on from the last stag
     MODEL="$out/checkpoint-$steps"
 }
 
-# Easy first: where is it, what is it, which one is it; then words and forms. What failed: recipes/RESULTS.md.
-stage one    one    1500  8 "$@"
-stage tiles  tiles  3000 32 "$@"
-stage pair   pair   3000  8 "$@"
-stage shapes shapes 3000  8 "$@"
-stage icons  icons  6000  8 "$@"
-stage signs  signs  3000 16 "$@"
-stage words  words  4000 16 "$@"
-stage text   text   6000  8 "$@"
-stage all    all    9000  8 "$@"
-stage last   all    3000  8 --learning_rate 3e-4 --lr_scheduler_type cosine "$@"
+# Easy first: where is the one thing, what is it; which of several is it; words and forms. What failed: recipes/RESULTS.md.
+stage start  start  800 16 "$@"
+stage one    one    300  8 "$@"
+stage two    two    500  8 "$@"
+stage four   four   500  8 "$@"
+stage eight  eight  500  8 "$@"
+stage shapes shapes 1000 8 "$@"
+stage see    see    4000 8 "$@"
+stage read   read   4000 8 "$@"
+stage all    all    4000 8 "$@"
+stage last   all    1500 8 --learning_rate 3e-4 --lr_scheduler_type cosine "$@"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # One stage of pretraining the small base model: all weights.   Hardware: CPU, two cores, 3 GB; no GPU, no hub.
 #
-# Needs:     python -m data_engine.sight.write "$SIGHT_DATA" --stage one --rows 12000
+# Needs:     python -m data_engine.sight.write "$SIGHT_DATA" --stage start --rows 12000
 # Run:       MODEL=CKPT SIGHT_DATA=DIR OUTPUT=DIR bash recipes/tiny_base/stage.sh --learning_rate 5e-4
 # Resume:    RESUME=DIR/checkpoint-500 MODEL=CKPT SIGHT_DATA=DIR OUTPUT=DIR bash recipes/tiny_base/stage.sh
 # All:       recipes/tiny_base/pretrain.sh calls this once a stage
@@ -9,7 +9,7 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../_machine.sh"
 MODEL="${MODEL:-$ROOT/runs/tiny_base/scratch}"
 export SIGHT_DATA="${SIGHT_DATA:-$ROOT/runs/tiny_base/rows}"
-export MAX_PIXELS="${MAX_PIXELS:-50176}"         # pages of 224 x 224; the dataset plugin refuses another value
+export MAX_PIXELS="${MAX_PIXELS:-56320}"         # pages of 160 x 352; the dataset plugin refuses another value
 TEMPLATE="${TEMPLATE:-gelab_qwen3_vl}"
 
 resume=()
@@ -32,7 +32,8 @@ args=(
     --freeze_vit false                  # nothing is pretrained
     --freeze_aligner false
     --freeze_llm false
-    --learning_rate 1e-3                # 2e-3 destroys what earlier stages learned
+    --optimizer gui_muon                # matrices by Muon at twice the rate; AdamW alone stands still for hours
+    --learning_rate 1e-3
     --lr_scheduler_type constant_with_warmup
     --warmup_steps 50
     --adam_beta2 0.99

@@ -34,18 +34,21 @@ class Shape:
     text: int
     text_layers: int
     text_mlp: int
+    key_heads: int
     vision: int
     vision_layers: int
     vision_mlp: int
 
 
 SHAPES = {
-    ("qwen2_5_vl", "2m"): Shape(128, 4, 384, 128, 2, 256),
-    ("qwen3_vl", "2m"): Shape(128, 4, 384, 128, 2, 256),
-    ("qwen2_5_vl", "10m"): Shape(384, 5, 1024, 192, 4, 512),
-    ("qwen3_vl", "10m"): Shape(384, 4, 1024, 192, 4, 512),
-    ("qwen2_5_vl", "50m"): Shape(768, 7, 2048, 320, 6, 896),
-    ("qwen3_vl", "50m"): Shape(768, 6, 2048, 320, 6, 896),
+    ("qwen2_5_vl", "2m"): Shape(128, 4, 384, 1, 128, 2, 256),
+    ("qwen3_vl", "2m"): Shape(128, 4, 384, 1, 128, 2, 256),
+    ("qwen2_5_vl", "4m"): Shape(192, 4, 576, 3, 128, 2, 256),
+    ("qwen3_vl", "4m"): Shape(192, 4, 576, 3, 128, 2, 256),
+    ("qwen2_5_vl", "10m"): Shape(384, 5, 1024, 3, 192, 4, 512),
+    ("qwen3_vl", "10m"): Shape(384, 4, 1024, 3, 192, 4, 512),
+    ("qwen2_5_vl", "50m"): Shape(768, 7, 2048, 6, 320, 6, 896),
+    ("qwen3_vl", "50m"): Shape(768, 6, 2048, 6, 320, 6, 896),
 }
 HEAD = 64
 # Sections (time, y, x) in the proportion of the real models', which have heads of 128. Qwen2.5-VL's lie one after the
@@ -79,7 +82,7 @@ def _text(family: str, shape: Shape, ids: dict[str, int], vocab: int) -> dict:
         "intermediate_size": shape.text_mlp,
         "num_hidden_layers": shape.text_layers,
         "num_attention_heads": shape.text // HEAD,
-        "num_key_value_heads": shape.text // HEAD // 2,
+        "num_key_value_heads": shape.key_heads,
         "max_position_embeddings": MAX_POSITIONS,
         "tie_word_embeddings": True,
         "bos_token_id": ids["<|endoftext|>"],
