@@ -332,14 +332,6 @@ def test_clicks_on_the_page_and_around_the_target():
     assert list(diagnosis.evenly(range(10), 4)) == [0, 2, 5, 7]
 
 
-def test_intervals():
-    low, high = diagnosis.interval([1.0] * 30, "x")
-    assert (low, high) == (1, 1)
-    low, high = diagnosis.interval([0.0, 1.0] * 50, "x")
-    assert low == pytest.approx(0.5 - 1.96 * 0.05, abs=0.02) and high == pytest.approx(0.5 + 1.96 * 0.05, abs=0.02)
-    assert diagnosis.interval([0.0, 1.0] * 50, "x") == (low, high)
-
-
 def test_ticks_are_round():
     assert charts.nice(0, 2800) == [0, 1000, 2000, 3000]
     assert charts.nice(0, 0.9) == [0, 0.5, 1] and charts.nice(0, 0) == [0, 0.5, 1]

@@ -4,14 +4,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from data_engine.failures import RIGHT, first_wrong, main_failure, shares
-from data_engine.seeds import rng
 
 CLICKS = 1200  # drawn of a score; more are thinned evenly
 TEXT = 2000  # characters of an answer that are shown
-RESAMPLES = 1000  # of the bootstrap
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,10 +128,3 @@ def shown(walks: Sequence[Walk], most: int) -> list[dict]:
 def cut(text: str) -> str:
     """An answer as it is shown; a long one ends with how much is left out."""
     return text if len(text) <= TEXT else f"{text[:TEXT]} … and {len(text) - TEXT:,} more characters"
-
-
-def interval(values: Sequence[float], *names: object) -> tuple[float, float]:
-    """95 % bootstrap interval of the mean over tasks, ``values`` one mean a task; ``names`` choose the stream."""
-    draws = rng(0, "interval", *names).integers(len(values), size=(RESAMPLES, len(values)))
-    means = np.sort(np.asarray(values, float)[draws].mean(axis=1))
-    return float(means[int(0.025 * RESAMPLES)]), float(means[int(0.975 * RESAMPLES) - 1])

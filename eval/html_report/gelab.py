@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from itertools import groupby
 
+from data_engine import bootstrap
 from data_engine.failures import RIGHT
 from data_engine.gelab import failures
 from data_engine.gelab.actions import Click, parse
@@ -14,7 +15,7 @@ from data_engine.gelab.metrics import interactive_metrics, static_metrics
 from data_engine.gelab.world import World
 from data_engine.geometry import box_to_thousand
 
-from .diagnosis import Step, Walk, cut, interval
+from .diagnosis import Step, Walk, cut
 from .scan import Score
 
 COLUMNS = {  # heading -> (kind of score, metric)
@@ -143,7 +144,7 @@ def by_length(score: Score) -> list[list[float]]:
     points = []
     for length in sorted(tasks):
         means = [sum(arrived) / len(arrived) for arrived in tasks[length].values()]
-        low, high = interval(means, score.agent, score.set, length)
+        low, high = bootstrap.interval((mean, 1) for mean in means) or (means[0], means[0])
         points.append([length, sum(means) / len(means), low, high, len(means)])
     return points
 
