@@ -28,7 +28,7 @@ class Screen:
         self._kept = self._draw_blank()
         self._shown: list[tuple] = [(i, "", False) for i in range(len(self.fields))]
         self._patches = {state: self._blank_field(self.fields[state[0]]) for state in self._shown}
-        self._strip_fields = [self._touching(index) for index in png.strips(page_size.height)]
+        self._strip_fields = self._touching()
 
     def place(self, box: Box) -> Box:
         """A canvas box on this page."""
@@ -44,7 +44,9 @@ class Screen:
         new = [key for key in dict.fromkeys(keys) if key not in self._packed]
         if new:
             picture = self._draw_success() if view.accepted else self._repaint(view)
-            self._packed |= {key: png.pack(picture, key[0]) for key in new}
+            for run in png.runs([key[0] for key in new]):
+                self._packed |= zip(new[: len(run)], png.pack(picture, run), strict=True)
+                del new[: len(run)]
         return png.png(*self.size, (self._packed[key] for key in keys))
 
     def _repaint(self, view: View) -> Image.Image:
@@ -64,11 +66,11 @@ class Screen:
             return index, True
         return index, *((i, view.texts[i], view.focus == self.fields[i].name) for i in self._strip_fields[index])
 
-    def _touching(self, index: int) -> list[int]:
-        """The fields that can change a strip, their rings included."""
-        top, bottom = index * png.STRIP, (index + 1) * png.STRIP
-        boxes = (self.place(field.box) for field in self.fields)
-        return [i for i, b in enumerate(boxes) if b.y1 - self.ring < bottom and b.y2 + self.ring >= top]
+    def _touching(self) -> list[list[int]]:
+        """Of each strip, the fields that can change it, their rings included."""
+        spans = [(box.y1 - self.ring, box.y2 + self.ring) for box in (self.place(field.box) for field in self.fields)]
+        tops = (index * png.STRIP for index in png.strips(self.size.height))
+        return [[i for i, (y1, y2) in enumerate(spans) if y1 < top + png.STRIP and y2 >= top] for top in tops]
 
     def _draw_blank(self) -> Image.Image:
         style = self.style
