@@ -51,7 +51,7 @@ _plain = lru_cache(maxsize=256)(_pack)
 
 
 def runs(indices: Sequence[int]) -> list[Sequence[int]]:
-    """Ascending indices, cut where there is a gap and after ``RUN``: small buffers are used again, large ones are not."""
+    """Ascending indices, cut at gaps and after ``RUN``: small buffers are used again, large ones are not."""
     starts = [i for i, index in enumerate(indices) if i == 0 or index != indices[i - 1] + 1 or index % RUN == 0]
     return [indices[i:j] for i, j in zip(starts, [*starts[1:], len(indices)], strict=True)]
 
