@@ -6,7 +6,7 @@ looks back at nothing before it. So a strip is packed once, and a file is a head
 
 import struct
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -14,7 +14,6 @@ import numpy as np
 from PIL import Image
 
 STRIP = 16  # rows of pixels
-RUN = 2  # strips that are taken from a picture at once, at most
 _BASE = 65521  # of Adler-32
 
 
@@ -26,34 +25,25 @@ class Packed(NamedTuple):
     length: int
 
 
-def pack(picture: Image.Image, indices: Sequence[int]) -> list[Packed]:
-    """Strips of an RGB picture: ``indices`` ascend without a gap."""
-    top, bottom = indices[0] * STRIP, min(indices[-1] * STRIP + STRIP, picture.height)
-    lines = np.zeros((bottom - top, 1 + 3 * picture.width), np.uint8)  # each row as filter type 0 and its pixels
-    pixels = picture.crop((0, top, picture.width, bottom)).tobytes()
-    lines[:, 1:] = np.frombuffer(pixels, np.uint8).reshape(bottom - top, -1)
-    raw, size = lines.tobytes(), STRIP * lines.shape[1]
-    return [_packed(raw[i : i + size], lines.shape[1]) for i in range(0, len(raw), size)]
+def pack(picture: Image.Image, index: int) -> Packed:
+    """Strip ``index`` of an RGB picture."""
+    top = index * STRIP
+    rows = picture.crop((0, top, picture.width, min(top + STRIP, picture.height)))
+    colours = rows.getcolors(1)  # None where there are more
+    return _plain(rows.size, colours[0][1]) if colours else _pack(rows)
 
 
-def _packed(raw: bytes, line: int) -> Packed:
-    """A strip of one colour is packed once for all pictures."""
-    row, pixel = raw[:line], raw[1:4]
-    return _plain(raw) if row[1:] == pixel * (line // 3) and raw == row * (len(raw) // line) else _pack(raw)
+@lru_cache(maxsize=256)
+def _plain(size: tuple[int, int], colour: tuple[int, int, int]) -> Packed:
+    return _pack(Image.new("RGB", size, colour))
 
 
-def _pack(raw: bytes) -> Packed:
-    packer = zlib.compressobj(1, zlib.DEFLATED, -15)
+def _pack(rows: Image.Image) -> Packed:
+    """Each row as filter type 0 and its pixels, deflated."""
+    lines = np.zeros((rows.height, 1 + 3 * rows.width), np.uint8)
+    lines[:, 1:] = np.frombuffer(rows.tobytes(), np.uint8).reshape(rows.height, -1)
+    raw, packer = lines.tobytes(), zlib.compressobj(1, zlib.DEFLATED, -15)
     return Packed(packer.compress(raw) + packer.flush(zlib.Z_FULL_FLUSH), zlib.adler32(raw), len(raw))
-
-
-_plain = lru_cache(maxsize=256)(_pack)
-
-
-def runs(indices: Sequence[int]) -> list[Sequence[int]]:
-    """Ascending indices, cut at gaps and after ``RUN``: small buffers are used again, large ones are not."""
-    starts = [i for i, index in enumerate(indices) if i == 0 or index != indices[i - 1] + 1 or index % RUN == 0]
-    return [indices[i:j] for i, j in zip(starts, [*starts[1:], len(indices)], strict=True)]
 
 
 def strips(height: int) -> range:
