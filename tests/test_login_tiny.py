@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from data_engine.dataset import read_json
+from data_engine.dataset import read_json, write_rows
+from data_engine.geometry import Size
+from data_engine.login.tasks import Options
+from data_engine.login.write import write
 
 REPO = Path(__file__).resolve().parents[1]
 LOGIN = REPO / "recipes" / "login"
@@ -211,6 +215,39 @@ def test_the_small_form_of_both_modes(tmp_path):
     assert done.returncode == 0, done.stderr[-3000:]
     assert "**coord**, 2 episodes" in done.stdout and "**som**, 2 episodes" in done.stdout
     assert "Aim: `click` 95.0, missed." in done.stdout
+
+
+@pytest.fixture
+def played(cli, tmp_path) -> Path:
+    """A run as tiny.sh leaves it, by engines without a model: random at the start, the oracle after five steps."""
+    run, here = tmp_path / "run", tmp_path / "run" / "coord"
+    write(here / "data" / "eval", Options(episodes=3, seed=999, split="eval", page_size=Size(256, 192)))
+    for name, engine, *more in (("base", "random"), ("step_5", "oracle"), ("closed_loop", "oracle", "--closed-loop")):
+        out = here / "runs" / name
+        done = cli("eval/login_eval.py", "--engine", engine, "--data", here / "data" / "eval", "--out", out, *more)
+        assert done.returncode == 0, done.stderr
+        (here / "eval").mkdir(exist_ok=True)
+        shutil.copy(out / "metrics.json", here / "eval" / f"{name}.json")
+    (here / "model").mkdir()
+    log = [{"loss": 2.5, "global_step/max_steps": "1/5"}, {"loss": "0.5", "global_step/max_steps": "5/5"}, {"time": 3}]
+    write_rows(here / "model" / "logging.jsonl", log)
+    return run
+
+
+def test_the_table_of_a_run(cli, played):
+    done = cli("eval/login_table.py", played)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == (played / "table.md").read_text(encoding="utf-8") + "\n"
+    assert "**coord**, 3 episodes" in done.stdout and "**som**" not in done.stdout
+    assert "| **trained, 5 steps** | 100.0 | 100.0 | 100.0 | 100.0 | 100.0 | 100.0 |" in done.stdout
+    assert "| *Qwen3-VL-2B FT, published* | *46.9* | *85.0* | *n/a* | *n/a* | *0.0* | *n/a* |" in done.stdout
+    base = read_json(played / "coord" / "eval" / "base.json")["strict"]
+    way = f"By steps of training: 0: {100 * base['click_accuracy']:.1f}, 5: 100.0."
+    assert f"Aim: `click` 95.0, reached. {way}" in done.stdout
+    pictures = sorted(path.name for path in (played / "examples").iterdir())
+    assert pictures == ["coord_accepted_0.png", "coord_accepted_1.png"]  # the oracle fails nowhere
+    with Image.open(played / "examples" / pictures[0]) as strip:
+        assert strip.size == (6 * (256 + 8) + 8, 192 + 76)  # six turns
 
 
 def test_the_table_of_nothing_is_one_line(cli, tmp_path):
