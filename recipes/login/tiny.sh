@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # A tiny model that fills in forms it has never seen: all weights, `hard` episodes.   Hardware: CPU, one core, 3 GB; no GPU.
-# Takes:     measured, with what it reached: recipes/RESULTS.md.
+# Takes:     about an hour by the seconds of a step; NOT YET RUN in full. What shorter runs reached: recipes/RESULTS.md.
 # Run:       MODE=som bash recipes/login/tiny.sh              (MODE=coord: clicks by coordinates)
 # Scratch:   START=scratch bash recipes/login/tiny.sh         (random weights; or START=CKPT, a checkpoint of that shape)
 # Short:     recipes/login/quickstart.sh, both modes side by side
@@ -17,7 +17,7 @@ if [[ "$MODE" != coord && "$MODE" != som ]]; then
 fi
 RUN="$(realpath -m "${RUN:-$ROOT/runs/login/tiny}")"
 START="${START:-base}"
-STEPS="${STEPS:-8000}"                       # of 8 rows; 0.36 CPU seconds each
+STEPS="${STEPS:-8000}"                       # of 8 rows; 0.4 to 0.6 CPU seconds each
 EPISODES="${EPISODES:-11000}"                # to train on, six rows each: no row is seen twice, so none is learnt by heart
 LIMIT="${LIMIT:-100}"                        # episodes to score, of another split: no form is in both
 CURVE="${CURVE:-4}"                          # checkpoints that are kept and scored, evenly spaced
