@@ -18,7 +18,7 @@ from data_engine.login.write import write
 REPO = Path(__file__).resolve().parents[1]
 LOGIN = REPO / "recipes" / "login"
 USERS = ("MODE", "START", "STEPS", "EPISODES", "LIMIT", "CURVE", "RUN", "MODEL", "RESUME", "MAX_PIXELS", "TEMPLATE")
-USERS += ("OUTPUT", "LOGIN_DATA", "NPROC_PER_NODE", "NNODES")
+USERS += ("OUTPUT", "LOGIN_DATA", "NPROC_PER_NODE", "NNODES", "OMP_NUM_THREADS")
 
 FAKE = """#!{python}
 import json, os, sys
