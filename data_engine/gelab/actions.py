@@ -50,7 +50,7 @@ class ParseFailure:
 
 FAILURES = {
     "no action": "the text has no 'Action:'",
-    "malformed action": "what follows 'Action:' is no click with two integers, no 'complete', no scroll of click_scroll",
+    "malformed action": "what follows 'Action:' is no click with two integers, no 'complete', no scroll of its space",
     "several actions": "the text has two or more different actions",
     "unclosed think": "the text opens <think> and never closes it",
 }

@@ -188,7 +188,7 @@ class RowChecker:
         """An answer without a point is exactly ``right``."""
         if text != right:
             return [("wrong answer", f"{where}, right is {right!r}, not {text[:120]!r}")]
-        return self._box(row, []) or _score(row, parse(text, self.space))
+        return self._box(row, []) or _score(row, parse(text, self.space), self.space)
 
     def _box(self, row: StepRow, box: list[int]) -> Found:
         return columns(row, "wrong box", bbox=box, canvas=list(self.graph.canvas))
@@ -211,7 +211,7 @@ class RowChecker:
         found += self._point(x, y, box, self.clicks) + self._box(row, list(box))
         if not found and text != format_click(right, title, x, y):
             found = [("wrong answer", f"{text[:120]!r} is not written as the grammar writes it")]
-        return found or _score(row, answer)
+        return found or _score(row, answer, self.space)
 
     def _point(self, x: int, y: int, box: Box, clicks: str) -> Found:
         """A point in 0..1000 lies in the box, and where ``clicks`` puts points."""
@@ -266,10 +266,10 @@ class RowChecker:
         return found + (misnamed or self._click(row, said.answer, parse(said.answer, self.space), page, match[1]))
 
 
-def _score(row: StepRow, answer: Answer) -> Found:
+def _score(row: StepRow, answer: Answer, space: str) -> Found:
     """The gold, scored as if a model had said it, gets every point."""
     text = row.messages[-1].content if row.solution is UNSET else row.solution
     gold = {"idx": row.idx, "solution": text, "bbox": row.bbox, "canvas": row.canvas}
-    parts = score(answer, gold_of(gold | ({} if row.action_space is UNSET else {"action_space": row.action_space})))
+    parts = score(answer, gold_of(gold | {"action_space": space}))
     lost = [name for name in parts.__slots__ if getattr(parts, name) != 1]
     return [("wrong score", f"the gold answer scores 0 in {', '.join(lost)}")] if lost else []
