@@ -11,6 +11,7 @@ from ..geometry import Size
 from .graph import Page, PageGraph, WorldError
 from .icons import IconSet
 from .layout import LAYOUTS, generate
+from .page import MOST
 from .render import Renderer, png
 from .style import THEMES, Style
 from .world import KIND, STRUCTURE, dump_structure, fingerprint, from_structure, hash_pixels, picture_path, to_structure
@@ -38,8 +39,8 @@ def build(
     given to its names: from ``icons`` by name, or from the built-in set in order. With ``scroll`` pages are taller
     than the screen by so many halves of it. Raises DataError, WorldError.
     """
-    if scroll < 0:
-        raise WorldError(f"--scroll {scroll}: give 0 or more half screens")
+    if not 0 <= scroll <= MOST:
+        raise WorldError(f"--scroll {scroll}: give 0 to {MOST} half screens")
     icon_set = IconSet(icons)
     style = Style(theme, captions, LAYOUTS[layout].cards)
     arguments = _arguments(tree, seed, page_size, icon_set, structure_file, layout) | style.arguments()

@@ -13,6 +13,7 @@ ROOT = "page_0"
 BACK, HOME = "back", "home"
 DOWN, UP = "down", "up"
 HEADER = 280  # canvas pixels: below them a page scrolls
+MOST = 100  # half screens that a page may be taller than the screen
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from ...dataset import MANIFEST
 from ...geometry import Size, fits_patches
 from .. import prompts
 from ..actions import CLICK_SPACE
+from ..page import MOST
 from ..style import Style
 from .faults import Fault
 
@@ -25,7 +26,7 @@ class WorldArguments(msgspec.Struct):
     theme: Literal["light", "dark"] = "light"
     captions: bool = False
     cards: bool = False
-    scroll: Annotated[int, msgspec.Meta(ge=0, le=100)] = 0
+    scroll: Annotated[int, msgspec.Meta(ge=0, le=MOST)] = 0
 
     @property
     def style(self) -> Style:
