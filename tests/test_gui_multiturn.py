@@ -110,7 +110,7 @@ def test_a_perfect_policy_earns_one_on_every_task(scheduler, rows, world):
 
 @both
 def test_pages_that_scroll(scheduler, tmp_path):
-    build(tmp_path / "world", tree=(5, 2), seed=3, page_size=Size(112, 112), scroll=1)
+    build(tmp_path / "world", tree=(5, 2), seed=4, page_size=Size(112, 112), scroll=1)
     write(tmp_path / "world", tmp_path / "data")
     tasks = [row for row in with_paths(tmp_path / "data") if row["path"] + (not scheduler.click_only) <= MAX_TURNS]
     outputs = play(scheduler, tasks, oracle(World(tmp_path / "world")))
