@@ -13,6 +13,7 @@ from engines import CHECKPOINTS, ENGINES, Engine, make_engine
 from data_engine.dataset import DataError, read_manifest, sha256, verified_path, write_json
 from data_engine.episode import Request
 from data_engine.gelab import prompts
+from data_engine.gelab.actions import CLICK_SPACE
 from data_engine.gelab.graph import WorldError
 from data_engine.gelab.write import KIND
 from data_engine.runlog import open_run
@@ -145,7 +146,8 @@ def checked_manifest(data: Path, kind: str = KIND, prompt_sha256: str | None = N
     """
     verified_path(data.parent, data.name, kind)
     manifest = read_manifest(data.parent, kind)
-    if manifest["prompt_sha256"] != (prompt_sha256 or prompts.sha256()):
+    space = manifest.get("action_space", CLICK_SPACE)
+    if manifest["prompt_sha256"] != (prompt_sha256 or prompts.sha256(space)):
         raise DataError(f"{data}: its prompts come from another version of the prompt builder; write the rows again")
     return manifest
 

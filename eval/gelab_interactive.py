@@ -23,7 +23,7 @@ from shards import run_items, shard_flags
 
 from data_engine.dataset import DataError, read_rows
 from data_engine.episode import Request, run_episodes
-from data_engine.gelab.env import MAX_STEPS, NavigationEpisode
+from data_engine.gelab.env import NavigationEpisode, step_limit
 from data_engine.gelab.metrics import interactive_metrics
 from data_engine.gelab.play.browser import Browser
 from data_engine.gelab.tasks import Task
@@ -95,13 +95,16 @@ def main() -> None:
     parser.add_argument("--tasks", type=Path, required=True, help="tasks_id.jsonl or tasks_ood.jsonl")
     parser.add_argument("--attempts", type=int, default=5, help="sampled attempts per task (the paper: 5)")
     parser.add_argument("--temperature", type=float, default=1.0, help="of the sampled attempts; the paper gives none")
-    parser.add_argument("--max-steps", type=positive, default=MAX_STEPS, help="answers before an episode is cut")
+    parser.add_argument(
+        "--max-steps", type=positive, help="answers before an episode is cut; default: 12, more where pages scroll"
+    )
     parser.add_argument("--backend", choices=("world", "browser"), default="world", help="who shows and clicks")
     engine_flags(parser)
     shard_flags(parser)
     args = parser.parse_args()
     manifest = checked_manifest(args.tasks)
     world = load_world(args.world, manifest, args.tasks)
+    args.max_steps = args.max_steps or step_limit(world.graph)
     tasks = read_rows(args.tasks, args.limit)
     if not all("goal" in row for row in tasks):
         raise DataError(f"{args.tasks}: its rows are no tasks; give tasks_id.jsonl or tasks_ood.jsonl")

@@ -70,13 +70,13 @@ def draw_topology(graph: PageGraph, path: Path) -> None:
 
 def draw_contact_sheet(world: World, path: Path) -> None:
     """All screenshots, small, each under its page's name."""
-    pages = {page: world.screenshot(page) for page in world.graph.pages}
+    pages = {page: world.screenshot(page) for page in world.graph.screens}
     draw_sheet(pages, path, math.ceil(math.sqrt(len(pages) * 1.6)), THUMBNAIL)
 
 
 def draw_side_by_side(worlds: list[World], page: str, path: Path) -> None:
     """One page of several worlds, each under the name of its folder. Raises DataError if a world does not have it."""
-    lacking = [world.folder for world in worlds if page not in world.graph.pages]
+    lacking = [world.folder for world in worlds if page not in world.graph.screens]
     if lacking:
         raise DataError(f"{lacking[0]}: has no {page}; give --page one that all worlds have")
     draw_sheet({world.folder.name: world.screenshot(page) for world in worlds}, path, len(worlds), PICTURE)

@@ -1,6 +1,6 @@
 """GE-Lab (arXiv 2512.02423): a tree of phone-like pages; icons lead to pages, `back` and `home` lead up.
 
-graph, layout, icons, world           what exists: pages, where icons stand, the pictures, and the folder on disk
+page, graph, layout, icons, world     what exists: pages, where icons stand, the pictures, and the folder on disk
 style, render                         how a page looks
 actions, prompts                      what is said: the answer grammar and the prompt builder
 tasks, env, oracle, scoring           what happens: tasks, the environment, reference policies, scores

@@ -11,6 +11,7 @@ from ..geometry import Size
 from .graph import Page, PageGraph, WorldError
 from .icons import IconSet
 from .layout import LAYOUTS, generate
+from .page import MOST
 from .render import Renderer, png
 from .style import THEMES, Style
 from .world import KIND, STRUCTURE, dump_structure, fingerprint, from_structure, hash_pixels, picture_path, to_structure
@@ -30,17 +31,22 @@ def build(
     layout: str = "grid",
     theme: str = "light",
     captions: bool = False,
+    scroll: int = 0,
 ) -> dict:
     """Write the world folder ``out`` and return its manifest; does nothing if it is there already.
 
     With ``structure_file`` the graph, layout and names come from that file (``tree`` is ignored) and pictures are
-    given to its names: from ``icons`` by name, or from the built-in set in order. Raises DataError, WorldError.
+    given to its names: from ``icons`` by name, or from the built-in set in order. With ``scroll`` pages are taller
+    than the screen by so many halves of it. Raises DataError, WorldError.
     """
+    if not 0 <= scroll <= MOST:
+        raise WorldError(f"--scroll {scroll}: give 0 to {MOST} half screens")
     icon_set = IconSet(icons)
     style = Style(theme, captions, LAYOUTS[layout].cards)
     arguments = _arguments(tree, seed, page_size, icon_set, structure_file, layout) | style.arguments()
+    arguments |= {"scroll": scroll} if scroll else {}
     if not is_made(out, KIND, arguments):
-        structure, graph = _structure(tree, seed, icon_set, structure_file, layout)
+        structure, graph = _structure(tree, seed, icon_set, structure_file, layout, scroll)
         sources = _sources(graph, icon_set, imported=structure_file is not None)
         write_world(out, arguments, structure, Renderer(icon_set, sources, graph.canvas, page_size, style), workers)
     return read_json(Path(out) / "manifest.json")
@@ -48,11 +54,11 @@ def build(
 
 def write_world(out: Path, arguments: dict, structure: dict, renderer: Renderer, workers: int = 1) -> None:
     """Draw the pages of ``structure`` and write them as the world folder ``out``, its manifest last."""
-    pages = from_structure(structure, STRUCTURE).pages
+    screens = from_structure(structure, STRUCTURE, arguments.get("scroll", 0)).screens
     with new_folder(out) as folder:
         (folder / STRUCTURE).write_text(dump_structure(structure), encoding="utf-8")
         (folder / "pages").mkdir()
-        hashes = _draw(renderer, list(pages.values()), folder, workers)
+        hashes = _draw(renderer, list(screens.values()), folder, workers)
         write_manifest(
             folder,
             KIND,
@@ -78,11 +84,11 @@ def _arguments(tree, seed, page_size, icon_set: IconSet, structure_file, layout)
     return graph | {"page_size": list(page_size), "icons": picture_hashes(icon_set)}
 
 
-def _structure(tree, seed, icon_set: IconSet, structure_file, layout) -> tuple[dict, PageGraph]:
+def _structure(tree, seed, icon_set: IconSet, structure_file, layout, scroll) -> tuple[dict, PageGraph]:
     if structure_file:
         structure = read_json(structure_file)
-        return structure, from_structure(structure, str(structure_file))
-    graph = generate(tree, seed, [icon.name for icon in icon_set.icons], layout)
+        return structure, from_structure(structure, str(structure_file), scroll)
+    graph = generate(tree, seed, [icon.name for icon in icon_set.icons], layout, scroll)
     metadata = {"total_pages": len(graph.pages), "tree_depth": len(tree) + 1, "nodes_per_level": list(tree)}
     return to_structure(graph, metadata), graph
 
@@ -139,6 +145,13 @@ def options() -> argparse.ArgumentParser:
     )
     parser.add_argument("--theme", choices=tuple(THEMES), default="light")
     parser.add_argument("--captions", action="store_true", help="write each icon's name into its box")
+    parser.add_argument(
+        "--scroll",
+        type=int,
+        default=0,
+        metavar="N",
+        help="pages are N half screens taller than the screen",
+    )
     return parser
 
 
@@ -162,8 +175,8 @@ def main(argv: list[str] | None = None) -> int:
     except (ValueError, OSError) as error:  # DataError and WorldError are ValueErrors
         print(f"build: {error}", file=sys.stderr)
         return 2
-    pages = sum(name.startswith("pages/") for name in manifest["files"])
-    print(f"{args.out}: {pages} pages of {args.page_size}, fingerprint {manifest['fingerprint'][:12]}")
+    pages, what = sum(name.startswith("pages/") for name in manifest["files"]), "screens" if args.scroll else "pages"
+    print(f"{args.out}: {pages} {what} of {args.page_size}, fingerprint {manifest['fingerprint'][:12]}")
     return 0
 
 

@@ -23,7 +23,7 @@ from ..seeds import rng
 from .build import picture_hashes, write_world
 from .graph import Element, Page, PageGraph, WorldError
 from .icons import IconSet, builtin_sources, synonyms
-from .layout import free_place, layout_of, place, scatter
+from .layout import body, free_place, layout_of, place, scatter
 from .render import Renderer
 from .world import KIND, STRUCTURE, World, to_structure
 
@@ -61,6 +61,7 @@ def vary(
     arguments |= {"names": sha256(names)} if names else {}
     arguments |= {"distractors": distractors} if kind == "noise" else {}
     arguments |= {"page_size": list(world.page_size), "icons": picture_hashes(icon_set)} | world.style.arguments()
+    arguments |= {"scroll": world.graph.scroll} if world.graph.scroll else {}
     if not is_made(out, KIND, arguments):
         graph, pictures = makers[kind]()
         structure = to_structure(graph, read_json(world.folder / STRUCTURE).get("metadata", {}))
@@ -137,7 +138,7 @@ def moved(graph: PageGraph, seed: int) -> PageGraph:
     def move(page: Page) -> Page:
         icons = [e for e in page.elements if not e.system]
         fixed = [e.box for e in page.elements if e.system]
-        boxes = iter(scatter([e.box for e in icons], rng(seed, "position", page.id), fixed))
+        boxes = iter(scatter([e.box for e in icons], rng(seed, "position", page.id), fixed, body(graph.scroll)))
         return replace(page, elements=tuple(e if e.system else replace(e, box=next(boxes)) for e in page.elements))
 
     return _with_pages(graph, move)
@@ -158,7 +159,10 @@ def with_distractors(graph: PageGraph, sources: dict[str, str], icon_set: IconSe
     def add(page: Page) -> Page:
         generator = rng(seed, "noise", page.id)
         filled = [e.box for e in page.elements]
-        boxes = _beside(filled, like, count, generator) if layout.scattered else place(layout, count, generator, filled)
+        if layout.scattered:
+            boxes = _beside(filled, like, count, generator, body(graph.scroll))
+        else:
+            boxes = place(layout, count, generator, filled)
         chosen = [spare[i] for i in generator.permutation(len(spare))[:count]]
         more = [Element(icon.name, box, None) for icon, box in zip(chosen, boxes, strict=True)]
         icons = [e for e in page.elements if not e.system]
@@ -169,10 +173,10 @@ def with_distractors(graph: PageGraph, sources: dict[str, str], icon_set: IconSe
     return varied, sources | shown
 
 
-def _beside(filled: list[Box], like: Box, count: int, generator: np.random.Generator) -> list[Box]:
+def _beside(filled: list[Box], like: Box, count: int, generator: np.random.Generator, area: Box) -> list[Box]:
     boxes: list[Box] = []
     for _ in range(count):
-        box = free_place(like, [*filled, *boxes], generator)
+        box = free_place(like, [*filled, *boxes], generator, area)
         if box is None:
             raise WorldError(f"--noise {count}: a page has no room for {count} more icons; ask for fewer")
         boxes.append(box)
@@ -180,7 +184,7 @@ def _beside(filled: list[Box], like: Box, count: int, generator: np.random.Gener
 
 
 def _with_pages(graph: PageGraph, change: Callable[[Page], Page]) -> PageGraph:
-    return PageGraph({name: change(page) for name, page in graph.pages.items()}, graph.canvas)
+    return PageGraph({name: change(page) for name, page in graph.pages.items()}, graph.canvas, graph.scroll)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -20,7 +20,7 @@ from ..dataset import DataError, is_made, new_folder, read_manifest, write_manif
 from ..geometry import Size, fits_patches
 from . import prompts
 from .graph import PageGraph, WorldError
-from .rows import RowMaker, episode_row, task_row, without_answer
+from .rows import RowMaker, episode_row, space_column, task_row, without_answer
 from .tasks import Task, all_tasks, subtree_pages
 from .world import World
 
@@ -61,7 +61,8 @@ def write(world_folder: Path, out: Path, options: Options = Options()) -> dict:
                 KIND,
                 arguments,
                 fingerprint=world.fingerprint,
-                prompt_sha256=prompts.sha256(),
+                prompt_sha256=prompts.sha256(world.space),
+                **space_column(world.graph),
                 page_size=world.page_size,
                 max_pixels=world.page_size.width * world.page_size.height,
                 rows=counts,

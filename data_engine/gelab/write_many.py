@@ -22,6 +22,7 @@ from ..dataset import MANIFEST, DataError, is_made, new_folder, read_manifest, s
 from ..geometry import Size
 from ..seeds import rng
 from . import prompts
+from .actions import CLICK_SPACE, space_of
 from .build_many import KIND as WORLDS_KIND
 from .graph import PageGraph, WorldError
 from .parquet import pyarrow, write_parquet
@@ -55,7 +56,7 @@ def write_many(worlds: Path, out: Path, options: Options) -> dict:
     manifest = read_manifest(worlds, WORLDS_KIND)
     _check(options, worlds, out)
     names = _split(manifest["worlds"], options)
-    page_size = Size(*manifest["arguments"]["page_size"])
+    page_size, space = Size(*manifest["arguments"]["page_size"]), space_of(manifest["arguments"].get("scroll", 0))
     check_page_size(page_size)
     arguments = asdict(options) | {"worlds": sha256(Path(worlds) / MANIFEST)}
     if not is_made(out, KIND, arguments):
@@ -69,7 +70,8 @@ def write_many(worlds: Path, out: Path, options: Options) -> dict:
                 arguments,
                 writer.hashes,
                 split={split: {n: manifest["worlds"][n]["fingerprint"] for n in names[split]} for split in SPLITS},
-                prompt_sha256=prompts.sha256(),
+                prompt_sha256=prompts.sha256(space),
+                **({"action_space": space} if space != CLICK_SPACE else {}),
                 page_size=page_size,
                 max_pixels=page_size.width * page_size.height,
                 rows=writer.counts,

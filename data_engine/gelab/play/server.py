@@ -50,7 +50,10 @@ class PlayServer(ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(self, world: World, port: int = 0, max_steps: int = MAX_STEPS, seed: int = 0):
-        """Listens at once; ``port`` 0 is any free one. Raises OSError where the port is taken."""
+        """Listens at once; ``port`` 0 is any free one. Raises WorldError where pages scroll, OSError where the port is
+        taken."""
+        if world.graph.scroll:
+            raise WorldError(f"{world.folder}: its pages scroll, which cannot be played; build without --scroll")
         super().__init__((ADDRESS, port), _Handler)
         self.world, self.max_steps, self.seed = world, max_steps, seed
         self.task: Task | None = None

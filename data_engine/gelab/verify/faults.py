@@ -28,7 +28,7 @@ KINDS = {
     "wrong split": _REWRITE,
     "wrong messages": _REWRITE,
     "image tag": "leave it to the head of the user turn, and " + _REWRITE,
-    "system prompt": "use prompts.SYSTEM, and " + _REWRITE,
+    "system prompt": "use prompts.system, and " + _REWRITE,
     "leaked target": "take the answer out of the prompt: " + _REWRITE,
     "missing history": "ask through prompts.navigation: " + _REWRITE,
     "wrong question": "ask through prompts.py: " + _REWRITE,

@@ -9,9 +9,12 @@ import msgspec
 from ...dataset import MANIFEST
 from ...geometry import Size, fits_patches
 from .. import prompts
+from ..actions import CLICK_SPACE
+from ..page import MOST
 from ..style import Style
 from .faults import Fault
 
+Space = Literal["click", "click_scroll"]
 Pixels = Annotated[int, msgspec.Meta(ge=1, le=10_000)]
 
 
@@ -23,6 +26,7 @@ class WorldArguments(msgspec.Struct):
     theme: Literal["light", "dark"] = "light"
     captions: bool = False
     cards: bool = False
+    scroll: Annotated[int, msgspec.Meta(ge=0, le=MOST)] = 0
 
     @property
     def style(self) -> Style:
@@ -55,13 +59,14 @@ class Arguments(msgspec.Struct):
     world: str
 
 
-class RowsManifest(msgspec.Struct):
+class RowsManifest(msgspec.Struct, kw_only=True):
     """What data_engine.gelab.write writes beside the rows."""
 
     kind: Literal["gelab-rows"]
     arguments: Arguments
     fingerprint: str
     prompt_sha256: str
+    action_space: Space = CLICK_SPACE
     page_size: tuple[Pixels, Pixels]
     max_pixels: int
     rows: dict[str, int]
@@ -100,13 +105,14 @@ class Split(msgspec.Struct):
     eval: dict[str, str]
 
 
-class ManyRowsManifest(msgspec.Struct):
+class ManyRowsManifest(msgspec.Struct, kw_only=True):
     """What data_engine.gelab.write_many writes beside the rows."""
 
     kind: Literal["gelab-many-rows"]
     arguments: ManyArguments
     split: Split
     prompt_sha256: str
+    action_space: Space = CLICK_SPACE
     page_size: tuple[Pixels, Pixels]
     max_pixels: int
     rows: dict[str, int]
@@ -130,8 +136,8 @@ def load_manifest(folder: Path, kind: type[Manifest], below: str = "") -> Manife
 
 def stale(manifest: RowsManifest | ManyRowsManifest) -> Iterator[tuple[str, str]]:
     """What about a manifest of rows does not fit this prompt builder, and the model's resize."""
-    if manifest.prompt_sha256 != prompts.sha256():
-        yield "other prompts", f"prompt_sha256 {manifest.prompt_sha256[:12]}, here it is {prompts.sha256()[:12]}"
+    if manifest.prompt_sha256 != (here := prompts.sha256(manifest.action_space)):
+        yield "other prompts", f"prompt_sha256 {manifest.prompt_sha256[:12]}, here it is {here[:12]}"
     width, height = manifest.page_size
     if manifest.max_pixels != width * height or not fits_patches(Size(width, height)):
         yield "page size", f"max_pixels {manifest.max_pixels} would resize pages of {width}x{height}"

@@ -10,6 +10,7 @@ import msgspec
 
 from ...dataset import MANIFEST, DataError
 from ...faults import Report, check_files
+from ..actions import space_of
 from ..graph import PageGraph, WorldError
 from ..rows import ICON_COPIES
 from ..tasks import subtree_pages
@@ -50,8 +51,8 @@ def verify(
     world = check_world(folder / below, below)
     report.faults += world.faults
     if world.graph:
-        report.checked[below + "pages"] = len(world.graph.pages)
-        done(below + "pages", len(world.graph.pages))
+        report.checked[below + "pages"] = len(world.graph.screens)
+        done(below + "pages", len(world.graph.screens))
     if kind == ROWS_KIND:
         _check_rows(folder, world, limit, report, done)
     report.faults = list(dict.fromkeys(report.faults))  # a page's hash stands in two manifests
@@ -107,6 +108,8 @@ def _manifest_faults(manifest: RowsManifest, world: ProvenWorld) -> Iterator[tup
         yield "other world", f"rows of world {manifest.fingerprint[:12]} lie with world {there}"
     if manifest.blank_of != world.manifest.blank_of:
         yield "other world", f"rows say blank_of {manifest.blank_of}, their world says {world.manifest.blank_of}"
+    if world.graph and manifest.action_space != space_of(world.graph.scroll):
+        yield "wrong column", f"rows are in {manifest.action_space!r}, the world is {space_of(world.graph.scroll)!r}"
     if manifest.page_size != world.manifest.page_size:
         yield "page size", f"rows are for {manifest.page_size}, the world has {world.manifest.page_size}"
 

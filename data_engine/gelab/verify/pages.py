@@ -16,9 +16,10 @@ import numpy as np
 from ...dataset import MANIFEST
 from ...faults import check_files
 from ...geometry import Box, Size
-from ..graph import BACK, HOME, Page, PageGraph
+from ..graph import BACK, HOME, Element, Page, PageGraph
 from ..icons import IconSet, builtin_sources
 from ..layout import CANVAS, TITLE_BOX
+from ..page import shown
 from ..render import Renderer
 from ..style import Colour
 from ..world import STRUCTURE, fingerprint, from_structure, hash_pixels, picture_path, read_pixels
@@ -46,7 +47,7 @@ def check_world(folder: Path, below: str = "") -> ProvenWorld:
     faults = list(check_files(folder, manifest.files, below, fault=Fault))
     try:
         structure = msgspec.json.decode((folder / STRUCTURE).read_bytes())
-        graph = from_structure(structure, STRUCTURE)
+        graph = from_structure(structure, STRUCTURE, manifest.arguments.scroll)
     except (OSError, ValueError, TypeError, AttributeError) as error:
         return ProvenWorld([*faults, Fault(below + STRUCTURE, None, "broken world", str(error))])
     pages = Pages(folder, below, graph, manifest)
@@ -72,7 +73,7 @@ class Pages:
     def manifest_faults(self) -> Iterator[Fault]:
         """Canvas, pages and icons of the manifest are those of the graph."""
         names = {name for name in self.graph.places if name not in (BACK, HOME)}
-        pages = {picture_path(page) for page in self.graph.pages}
+        pages = {picture_path(page) for page in self.graph.screens}
         icons, files = self.manifest.icons, self.manifest.files
         odd = [f"no picture for {name!r}" for name in names - icons.keys()]
         odd += [f"a picture for {name!r}, which is on no page" for name in icons.keys() - names]
@@ -89,7 +90,7 @@ class Pages:
         return set(self.manifest.icons.values()) - (own.keys() if own else self.builtin)
 
     def faults(self) -> Iterator[Fault]:
-        for page in self.graph.pages.values():
+        for page in self.graph.screens.values():
             where = self.below + picture_path(page.id)
             try:
                 pixels = read_pixels(self.folder / picture_path(page.id))
@@ -119,14 +120,14 @@ class Pages:
 
     def _compare(self, page: Page, pixels: np.ndarray) -> Iterator[tuple[str, str]]:
         """The screenshot against a new drawing, wherever the new drawing knows what should be there."""
-        drawn = tuple(e for e in page.elements if e.system or e.name in self.sources)
-        wanted = np.asarray(self.renderer.page(replace(page, elements=drawn)))
+        drawn, cut = (tuple(filter(self._is_known, elements)) for elements in (page.elements, page.cut))
+        wanted = np.asarray(self.renderer.page(replace(page, elements=drawn, cut=cut)))
         if np.array_equal(pixels, wanted):
             return
         known = np.ones(pixels.shape[:2], bool)
-        for element in page.elements:
-            if element not in drawn:
-                _region(known, element.box, self.size)[:] = False
+        for element, box in shown(page, CANVAS):
+            if not self._is_known(element):
+                _region(known, box, self.size)[:] = False
         wrong = self._differs(pixels, wanted) & known
         if not wrong.any():
             return
@@ -135,6 +136,9 @@ class Pages:
             yield "shifted screenshot", f"everything stands {shift[0]:+} pixels right and {shift[1]:+} pixels down"
         else:
             yield "wrong screenshot", f"is not {page.id}: {', '.join(self._where(page, wrong))} differ"
+
+    def _is_known(self, element: Element) -> bool:
+        return element.system or element.name in self.sources
 
     def _differs(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         allowed = 0 if self._same_versions else _OTHER_VERSION
@@ -163,7 +167,7 @@ class Pages:
 
     def _where(self, page: Page, wrong: np.ndarray) -> list[str]:
         """What differs, in words."""
-        boxes = {"the page name": TITLE_BOX} | {repr(e.name): e.box for e in page.elements}
+        boxes = {"the page name": TITLE_BOX} | {repr(e.name): box for e, box in shown(page, CANVAS)}
         found, rest = [], wrong.copy()
         for name, box in boxes.items():
             if _region(wrong, box, self.size).any():
