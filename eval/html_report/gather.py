@@ -44,7 +44,7 @@ def gather(run: Path, elsewhere: list[Path]) -> tuple[dict, Callable[[int], dict
         "stages": [stage(name, path) for name, path in trainings],
         "diagnoses": [_diagnosed(score, made, maps) for score, made, maps in read if made],
         "kinds": {RIGHT: "the answer leads on", **KINDS},
-        "missing": missing(found, trainings, [score for score, made, _ in read if made is None], other_kinds(run)),
+        "missing": missing(found, trainings, [(s, maps) for s, made, maps in read if made is None], other_kinds(run)),
         "sources": [_source(score) for score in found],
     }
     data["lead"], data["first"] = lead.sentences(data), lead.first(data)
@@ -56,11 +56,13 @@ def _benchmarks(found: list[Score]) -> list[str]:
 
 
 def _read(score: Score, library: Library, pictures: Pictures) -> tuple[list[Walk] | None, dict]:
-    """(walks of a score, what its maps are made of); None where its world or rows are not there."""
+    """(walks of a score, what its maps are made of); None where its world or rows are not there, or pages scroll."""
     if score.benchmark == "gelab":
         world = library.world(score)
         if world is None:
             return None, {}
+        if world.graph.scroll:
+            return None, {world.fingerprint: world}
         for page in world.graph.pages:
             pictures.add(f"{world.fingerprint}/{page}", partial(_screenshot, world, page))
         return gelab.walks(score, world), {world.fingerprint: world}
@@ -176,7 +178,7 @@ def _lengths(found: list[Score]) -> list[dict]:
     return [{"title": title, "x": x, "lines": lines} for (title, x), lines in sorted(charts.items(), reverse=True)]
 
 
-def missing(found: list[Score], trainings: list, unread: list[Score], others: list[str]) -> list[str]:
+def missing(found: list[Score], trainings: list, unread: list[tuple], others: list[str]) -> list[str]:
     """What a whole run would have and this one has not, each in a sentence with the mend."""
     said = []
     if not trainings:
@@ -189,12 +191,13 @@ def missing(found: list[Score], trainings: list, unread: list[Score], others: li
             said.append(f"{what}: started, no answer yet.")
         elif not score.finished:
             said.append(f"{what}: {len(score.answers)} answers so far, not finished; the same command goes on.")
-    for score in unread:
+    for score, maps in unread:
         what = "world is" if score.benchmark == "gelab" else "rows are"
-        said.append(
-            f"{score.agent}, {score.set} ({score.kind}): its {what} "
-            "not below this folder, so neither walks nor failures can be shown; name their folder with --data."
-        )
+        lost = "neither walks nor failures can be shown"
+        why = f"its {what} not below this folder, so {lost}; name their folder with --data."
+        if maps:
+            why = f"its pages scroll; the numbers of such worlds stand here, but {lost} yet."
+        said.append(f"{score.agent}, {score.set} ({score.kind}): {why}")
     said += (
         [f"Runs of another kind ({', '.join(others)}) lie here too; this page does not show them."] if others else []
     )
