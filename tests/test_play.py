@@ -3,9 +3,11 @@
 import http.client
 import io
 import json
+import signal
 import subprocess
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -261,7 +263,9 @@ def play(repo, small_world):
         "--goal",
         "page_3",
     ]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    ctrl_c = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # shells let background jobs ignore it
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    process = subprocess.Popen(command, **pipes, text=True, preexec_fn=ctrl_c)
     yield process, process.stdout.readline()
     process.kill()
     process.communicate()
@@ -274,7 +278,7 @@ def test_the_command_serves_until_interrupted(play, small_world):
     connection.request("POST", "/api/games", b"{}", {"Content-Type": "application/json"})
     assert json.loads(connection.getresponse().read())["start"] == "page_2"
     connection.close()
-    process.send_signal(2)  # Ctrl-C
+    process.send_signal(signal.SIGINT)
     assert process.wait(10) == 0 and process.stderr.read() == ""
 
 
