@@ -84,7 +84,7 @@ def length_table(results: dict[str, dict[str, dict]], name: str) -> str:
     lines = ["| " + " | ".join(heads) + " |", "|---|---|" + "---:|" * (len(lengths) + 1)]
     for agent in sorted(metrics, key=rank):
         m = metrics[agent]
-        for title, key in (("Pass@1", "pass_at_1"), (f"Pass@{m['k']}", "pass_at_k"), ("greedy", "greedy")):
+        for title, key in {"Pass@1": "pass_at_1", f"Pass@{m['k']}": "pass_at_k", "greedy": "greedy"}.items():
             cells = [cell(m["by_length"].get(n, {}), key) for n in lengths] + [cell(m, key)]
             lines.append(f"| {agent} | {title} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
