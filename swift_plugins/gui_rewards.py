@@ -89,11 +89,11 @@ class GelabParseRate(ORM):
         return [float(not isinstance(answer.action, ParseFailure)) for answer in read]
 
 
-def records(columns: dict) -> list[dict]:
-    """What the environment recorded of each trajectory."""
+def records(columns: dict, field: str = "distances", scheduler: str = "gelab_click") -> list[dict]:
+    """What the environment recorded of each trajectory; ``field`` tells a record of it, ``scheduler`` makes them."""
     found = columns.get("rollout_infos", [])
-    if not all("distances" in (record or {}) for record in found) or not found:
-        raise DataError("no record of an environment: multi-turn rewards need --multi_turn_scheduler gelab_click")
+    if not all(field in (record or {}) for record in found) or not found:
+        raise DataError(f"no record of an environment: multi-turn rewards need --multi_turn_scheduler {scheduler}")
     return found
 
 

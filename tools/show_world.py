@@ -16,6 +16,7 @@ from PIL import Image, ImageDraw
 
 from data_engine.dataset import DataError
 from data_engine.gelab.graph import ROOT, PageGraph
+from data_engine.gelab.ring import ring_places
 from data_engine.gelab.tasks import subtree_of
 from data_engine.gelab.world import World
 
@@ -26,31 +27,9 @@ THUMBNAIL, PICTURE = 112, 420  # pixels, longer side: of many pages, of a few
 GAP, LABEL = 6, 14
 
 
-def ring_places(graph: PageGraph) -> dict[str, tuple[float, float]]:
-    """Page id -> (x, y): the angle shares a circle among leaves, the radius is the depth."""
-    children: dict[str, list[str]] = {page: [] for page in graph.pages}
-    for child, parent in graph.parents.items():
-        children[parent].append(child)
-    angles: dict[str, float] = {}
-    leaves = [page for page in _depth_first(children, ROOT) if not children[page]]
-    for i, page in enumerate(leaves):
-        angles[page] = 2 * math.pi * i / len(leaves)
-    for page in reversed(list(graph.pages)):  # breadth-first ids: children are placed before their parents
-        if children[page]:
-            angles[page] = sum(angles[child] for child in children[page]) / len(children[page])
-    return {
-        page: (graph.pages[page].depth * math.cos(a), graph.pages[page].depth * math.sin(a))
-        for page, a in angles.items()
-    }
-
-
-def _depth_first(children: dict[str, list[str]], page: str) -> list[str]:
-    return [page] + [below for child in children[page] for below in _depth_first(children, child)]
-
-
 def draw_topology(graph: PageGraph, path: Path) -> None:
     """The tree of pages, labelled down to depth 2."""
-    places = ring_places(graph)
+    places = {page: (depth * math.cos(a), depth * math.sin(a)) for page, (depth, a) in ring_places(graph).items()}
     colours = plt.get_cmap("tab10").colors
     figure, axes = plt.subplots(figsize=(8, 8))
     for child, parent in graph.parents.items():

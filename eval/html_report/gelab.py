@@ -10,8 +10,9 @@ from data_engine import bootstrap
 from data_engine.failures import RIGHT
 from data_engine.gelab import failures
 from data_engine.gelab.actions import Click, parse
-from data_engine.gelab.graph import ROOT, PageGraph
+from data_engine.gelab.graph import PageGraph
 from data_engine.gelab.metrics import interactive_metrics, static_metrics
+from data_engine.gelab.ring import ring_places
 from data_engine.gelab.world import World
 from data_engine.geometry import box_to_thousand
 
@@ -157,35 +158,11 @@ def boxes(world: World) -> list[list[int]]:
 
 
 def page_map(graph: PageGraph) -> dict:
-    """The tree of pages around its root, in -1..1: leaves at equal angles, a page in the middle of those below it."""
-    children = defaultdict(list)
-    for page, parent in graph.parents.items():
-        children[parent].append(page)
-    angles: dict[str, float] = {}
-    leaves = [page for page in _depth_first(children, ROOT) if not children[page]]
-    for i, page in enumerate(leaves):
-        angles[page] = 2 * math.pi * i / len(leaves)
-    for page in reversed(list(_depth_first(children, ROOT))):
-        angles.setdefault(page, sum(angles[child] for child in children[page]) / max(len(children[page]), 1))
-    depth = {page: len(_up(graph, page)) for page in graph.pages}
-    far = max(depth.values()) or 1
-    nodes = {
-        page: [round(depth[page] / far * f(angles[page]), 3) for f in (math.sin, lambda a: -math.cos(a))]
-        for page in graph.pages
-    }
+    """The tree of pages around its root, in -1..1, the first leaf on top."""
+    places = ring_places(graph)
+    far = max(depth for depth, _ in places.values()) or 1
+    nodes = {}
+    for page in graph.pages:
+        depth, angle = places[page]
+        nodes[page] = [round(depth / far * math.sin(angle), 3), round(depth / far * -math.cos(angle), 3)]
     return {"nodes": nodes, "edges": [[parent, page] for page, parent in graph.parents.items()]}
-
-
-def _depth_first(children: dict[str, list[str]], page: str):
-    yield page
-    for child in children[page]:
-        yield from _depth_first(children, child)
-
-
-def _up(graph: PageGraph, page: str) -> list[str]:
-    """The pages above a page."""
-    way = []
-    while page != ROOT:
-        page = graph.parents[page]
-        way.append(page)
-    return way

@@ -59,12 +59,9 @@ class Arguments(msgspec.Struct):
     world: str
 
 
-class RowsManifest(msgspec.Struct, kw_only=True):
-    """What data_engine.gelab.write writes beside the rows."""
+class Written(msgspec.Struct, kw_only=True):
+    """What every manifest beside rows says."""
 
-    kind: Literal["gelab-rows"]
-    arguments: Arguments
-    fingerprint: str
     prompt_sha256: str
     action_space: Space = CLICK_SPACE
     page_size: tuple[Pixels, Pixels]
@@ -72,6 +69,14 @@ class RowsManifest(msgspec.Struct, kw_only=True):
     rows: dict[str, int]
     merged: dict[str, int]
     files: dict[str, str]
+
+
+class RowsManifest(Written, kw_only=True):
+    """What data_engine.gelab.write writes beside the rows."""
+
+    kind: Literal["gelab-rows"]
+    arguments: Arguments
+    fingerprint: str
     blank_of: str | None = None  # as the world's
 
 
@@ -105,19 +110,12 @@ class Split(msgspec.Struct):
     eval: dict[str, str]
 
 
-class ManyRowsManifest(msgspec.Struct, kw_only=True):
+class ManyRowsManifest(Written, kw_only=True):
     """What data_engine.gelab.write_many writes beside the rows."""
 
     kind: Literal["gelab-many-rows"]
     arguments: ManyArguments
     split: Split
-    prompt_sha256: str
-    action_space: Space = CLICK_SPACE
-    page_size: tuple[Pixels, Pixels]
-    max_pixels: int
-    rows: dict[str, int]
-    merged: dict[str, int]
-    files: dict[str, str]
 
 
 Manifest = TypeVar("Manifest", WorldManifest, RowsManifest, WorldsManifest, ManyRowsManifest)
