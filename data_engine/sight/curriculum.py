@@ -32,6 +32,9 @@ STAGES = {
     "four": Stage({screens.four: 0.8, screens.one: 0.1, screens.tile: 0.1}, naming=0.3),
     "eight": Stage({screens.eight: 0.8, screens.one: 0.1, screens.tile: 0.1}, naming=0.3),
     "shapes": Stage({screens.shapes: 0.8, screens.one: 0.1, screens.tile: 0.1}, naming=0.3),
+    "icons": Stage(
+        {screens.icons: 0.6, screens.free: 0.1, screens.shapes: 0.1, screens.one: 0.1, screens.tile: 0.1}, naming=0.5
+    ),
     "see": Stage(
         {
             screens.icons: 0.35,
