@@ -10,6 +10,7 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
@@ -112,12 +113,18 @@ def write_manifest(
     manifest = {
         "kind": kind,
         "arguments": arguments,
-        "versions": {name: version(name) for name in _VERSIONS},
+        "versions": versions(),
         **fields,
         "files": {name: known.get(name) or sha256(path) for name, path in zip(names, files, strict=True)},
     }
     write_json(Path(folder) / MANIFEST, manifest)
     return manifest
+
+
+@cache
+def versions() -> Mapping[str, str]:
+    """Package -> version, of those that can change a byte of what is written."""
+    return {name: version(name) for name in _VERSIONS}
 
 
 def read_manifest(folder: Path, kind: str) -> dict:

@@ -24,9 +24,11 @@ SYNC = 1.0  # seconds: what a power cut can cost; a killed process loses no line
 
 
 def open_run(out: Path, arguments: dict) -> None:
-    """Start or continue a run in ``out``. Raises DataError if it holds a run with other arguments."""
+    """Start or continue a run in ``out``. Raises DataError if it holds another run, or results of an unknown one."""
     out.mkdir(parents=True, exist_ok=True)
     record = out / "run.json"
+    if not record.exists() and any(out.glob("*.jsonl")):
+        raise DataError(f"{out}: holds results but no run.json, so nothing says whose; give another --out or remove it")
     if record.exists():
         before = read_json(record)
         changed = sorted(key for key in before.keys() | arguments.keys() if before.get(key) != arguments.get(key))
@@ -44,7 +46,7 @@ def run_chunks(
     """
     encode = msgspec.json.Encoder().encode
     with _own(path) as f:
-        done = _keep_whole_chunks(path, len(items), size)
+        done = _begin(path, len(items), size)
         with _bar(name, len(items), done) as bar:
             for start in range(done, len(items), size):
                 chunk = items[start : start + size]
@@ -64,7 +66,7 @@ def run_in_order(
     order. Shows a progress bar with rate and remaining time on stderr. Raises RuntimeError if a line is missing."""
     encode, synced = msgspec.json.Encoder().encode, 0.0
     with _own(path) as f:
-        done = _keep_whole_chunks(path, len(items), 1)
+        done = _begin(path, len(items), 1)
         with _bar(name, len(items), done) as bar:
 
             def write(line: dict) -> None:
@@ -96,6 +98,18 @@ def _own(path: Path) -> Iterator[BinaryIO]:
 
 def _bar(name: str, total: int, done: int) -> tqdm:
     return tqdm(total=total, initial=done, desc=name, unit="item", dynamic_ncols=True)
+
+
+def start_path(path: Path) -> Path:
+    """Beside a results file: how many items it will hold, how many it held when last started, and when (Unix time)."""
+    return path.with_suffix(".start.json")
+
+
+def _begin(path: Path, total: int, size: int) -> int:
+    """Make ``path`` ready to go on, and note when; returns how many items are done."""
+    done = _keep_whole_chunks(path, total, size)
+    write_json(start_path(path), {"items": total, "done": done, "at": time.time()})
+    return done
 
 
 def _keep_whole_chunks(path: Path, total: int, size: int) -> int:

@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from api import CACHE, DIALECTS, usage
-from engines import ENGINES, Engine, make_engine
+from engines import CHECKPOINTS, ENGINES, Engine, make_engine
 
 from data_engine.dataset import DataError, read_manifest, sha256, verified_path, write_json
 from data_engine.episode import Request
 from data_engine.gelab import prompts
+from data_engine.gelab.actions import CLICK_SPACE
 from data_engine.gelab.graph import WorldError
 from data_engine.gelab.write import KIND
 from data_engine.runlog import open_run
@@ -45,8 +46,8 @@ def engine_flags(parser: argparse.ArgumentParser, engines: tuple[str, ...] = ENG
 
 
 def answers(engine: Engine, asked: Sequence[Request], args: argparse.Namespace) -> Iterator[str]:
-    """Greedy answers, in order; several batches are given at once, for the engine to sort and to ask equals once."""
-    size = AT_ONCE * args.batch_size
+    """Greedy answers, in order. A checkpoint gets several batches at once, to sort them and to ask equals once."""
+    size = args.batch_size * (AT_ONCE if args.engine in CHECKPOINTS else 1)
     for start in range(0, len(asked), size):
         yield from engine.answer(asked[start : start + size], temperature=0.0, seed=args.seed)
 
@@ -105,7 +106,7 @@ def engine_and_run(
     engine = engine or engine_of(args, manifest["max_pixels"], train_rows)
     run = {
         "kind": kind,
-        "data": {"name": data.name, "sha256": manifest["files"][data.name], "fingerprint": manifest["fingerprint"]},
+        "data": data_record(data.name, manifest),
         "engine": args.engine,
         "model": identity(args.model),
         "train_rows": sha256(train_rows) if args.engine == "blind" and not own else None,
@@ -120,6 +121,19 @@ def engine_and_run(
     return engine, run
 
 
+def data_record(name: str, manifest: dict) -> dict:
+    """Which rows: their file, its hash and length, the world's fingerprint; for a blind twin, the original's too."""
+    twin = {"blank_of": manifest["blank_of"]} if "blank_of" in manifest else {}
+    found = {"sha256": manifest["files"][name], "rows": manifest["rows"][name], "fingerprint": manifest["fingerprint"]}
+    return {"name": name, **found, **twin}
+
+
+def world_of(run: dict) -> str | None:
+    """The world that a run's record names; a blind twin counts to the world that it is the twin of."""
+    data = run.get("data", {})
+    return data.get("blank_of") or data.get("fingerprint")
+
+
 def spent(args: argparse.Namespace) -> dict:
     """``api`` of metrics.json: tokens, seconds and cost of a run that asked a server; nothing for the others."""
     return {"api": usage(args.out / REQUESTS, args.price)} if args.engine in DIALECTS else {}
@@ -132,7 +146,8 @@ def checked_manifest(data: Path, kind: str = KIND, prompt_sha256: str | None = N
     """
     verified_path(data.parent, data.name, kind)
     manifest = read_manifest(data.parent, kind)
-    if manifest["prompt_sha256"] != (prompt_sha256 or prompts.sha256()):
+    space = manifest.get("action_space", CLICK_SPACE)
+    if manifest["prompt_sha256"] != (prompt_sha256 or prompts.sha256(space)):
         raise DataError(f"{data}: its prompts come from another version of the prompt builder; write the rows again")
     return manifest
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import matplotlib
+from html_report.scan import log_rows
 
 from data_engine.bootstrap import interval
 from data_engine.dataset import read_rows
@@ -34,7 +35,7 @@ def draw_stages(run: Path, results: dict[str, dict[str, dict]], path: Path) -> N
         return
     figure, axes = plt.subplots(1, len(trained) + 1, figsize=(4 * (len(trained) + 1), 3.2))
     for axis, stage in zip(axes[:-1], trained, strict=True):
-        _draw_log(axis, read_rows(logs[stage]), *LINES[stage], smooth=1 if stage == "sft" else SMOOTH)
+        _draw_log(axis, log_rows(logs[stage]), *LINES[stage], smooth=1 if stage == "sft" else SMOOTH)
     _draw_success(axes[-1], {agent: results[agent] for agent in ("base", *STAGES) if agent in results})
     figure.tight_layout()
     figure.savefig(path, dpi=110)
@@ -42,13 +43,12 @@ def draw_stages(run: Path, results: dict[str, dict[str, dict]], path: Path) -> N
 
 
 def _draw_log(axis, rows, title: str, keys: list[str], smooth: int) -> None:
-    """Columns of ms-swift's logging.jsonl by step, each point the mean of the last ``smooth`` steps."""
-    rows = [row for row in rows if "loss" in row]
-    steps = [int(str(row["global_step/max_steps"]).split("/")[0]) for row in rows]
+    """Columns of ms-swift's log by step, each point the mean of the last ``smooth`` logged steps."""
     for key in keys:
-        values = [float(row[key]) for row in rows]
+        logged = [(row["step"], float(row[key])) for row in rows if key in row]
+        values = [value for _, value in logged]
         means = [sum(values[max(0, i - smooth) : i]) / min(i, smooth) for i in range(1, len(values) + 1)]
-        axis.plot(steps, means, linewidth=1.2, label=key.removeprefix("rewards/Gelab").removesuffix("/mean"))
+        axis.plot([step for step, _ in logged], means, linewidth=1.2, label=key.removeprefix("rewards/Gelab").removesuffix("/mean"))
     if len(keys) > 1:
         axis.set_ylim(-0.03, 1.03)
         axis.legend(fontsize=8)
@@ -60,17 +60,15 @@ def _draw_log(axis, rows, title: str, keys: list[str], smooth: int) -> None:
 
 
 def _draw_success(axis, results: dict[str, dict[str, dict]]) -> None:
+    """Pass@1 of each agent as bars with their intervals, held in beside held out."""
     for place, (name, label) in enumerate(SETS.items()):
         played = [(i, sets[name]["metrics"]) for i, sets in enumerate(results.values()) if name in sets]
         rates = [metrics["pass_at_1"] for _, metrics in played]
-        ends = [
-            metrics["intervals"]["pass_at_1"] or (rate, rate) for rate, (_, metrics) in zip(rates, played, strict=True)
-        ]
-        around = [
-            [rate - low for rate, (low, _) in zip(rates, ends, strict=True)],
-            [high - rate for rate, (_, high) in zip(rates, ends, strict=True)],
-        ]
-        axis.bar([i + 0.4 * place for i, _ in played], rates, 0.36, yerr=around, capsize=3, label=label)
+        ends = [m["intervals"]["pass_at_1"] or (m["pass_at_1"], m["pass_at_1"]) for _, m in played]
+        below = [rate - low for rate, (low, _) in zip(rates, ends, strict=True)]
+        above = [high - rate for rate, (_, high) in zip(rates, ends, strict=True)]
+        at = [i + 0.4 * place for i, _ in played]
+        axis.bar(at, rates, 0.36, yerr=[below, above], capsize=3, label=label)
     axis.set_xticks([i + 0.2 for i in range(len(results))], list(results))
     axis.set_ylim(0, 1.03)
     axis.set_title("Pass@1, 95 % intervals", fontsize=10)

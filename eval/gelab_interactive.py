@@ -6,12 +6,15 @@
 Each task is tried once greedily (attempt 0) and ``--attempts`` times with sampling. After arrival the model is asked
 once more, and ``declared`` says that it answered ``complete`` there. ``--batch-size`` episodes advance together; the
 place of a finished one goes to the next. A sample depends on seed, task, attempt and turn, not on who shares its batch.
+With ``--backend browser`` the screenshots are a real browser's (OUT/browser), and every click is made in it.
 Writes OUT/trajectories.jsonl (resumes) and OUT/metrics.json.
 """
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from common import checked_manifest, engine_and_run, engine_flags, finish, positive, run_main, spent
@@ -20,8 +23,9 @@ from shards import run_items, shard_flags
 
 from data_engine.dataset import DataError, read_rows
 from data_engine.episode import Request, run_episodes
-from data_engine.gelab.env import MAX_STEPS, NavigationEpisode
+from data_engine.gelab.env import NavigationEpisode, step_limit
 from data_engine.gelab.metrics import interactive_metrics
+from data_engine.gelab.play.browser import Browser
 from data_engine.gelab.tasks import Task
 from data_engine.gelab.world import World
 
@@ -37,12 +41,22 @@ def load_world(folder: Path, manifest: dict, tasks: Path) -> World:
     return world
 
 
+@contextmanager
+def backend(name: str, world: World, folder: Path) -> Iterator[tuple[Callable, dict]]:
+    """(what makes an episode of task, key and step limit; what the run's record says of it). Raises DataError."""
+    if name == "world":
+        yield partial(NavigationEpisode, world), {}
+    else:
+        with Browser(world, folder) as browser:
+            yield browser.episode, {"browser": browser.version}
+
+
 def play(
-    world: World, engine: Engine, items: Sequence[Item], args: argparse.Namespace, write: Callable[[dict], None]
+    make: Callable, engine: Engine, items: Sequence[Item], args: argparse.Namespace, write: Callable[[dict], None]
 ) -> None:
     """Play (attempt, task row) after (attempt, task row), --batch-size at a time; ``write`` gets their trajectories."""
     episodes = (
-        NavigationEpisode(world, Task(row["start"], row["goal"], row["path"]), key_of(attempt, row), args.max_steps)
+        make(Task(row["start"], row["goal"], row["path"]), key_of(attempt, row), args.max_steps)
         for attempt, row in items
     )
     rows = {key_of(attempt, row): (attempt, row) for attempt, row in items}
@@ -81,31 +95,38 @@ def main() -> None:
     parser.add_argument("--tasks", type=Path, required=True, help="tasks_id.jsonl or tasks_ood.jsonl")
     parser.add_argument("--attempts", type=int, default=5, help="sampled attempts per task (the paper: 5)")
     parser.add_argument("--temperature", type=float, default=1.0, help="of the sampled attempts; the paper gives none")
-    parser.add_argument("--max-steps", type=positive, default=MAX_STEPS, help="answers before an episode is cut")
+    parser.add_argument(
+        "--max-steps", type=positive, help="answers before an episode is cut; default: 12, more where pages scroll"
+    )
+    parser.add_argument("--backend", choices=("world", "browser"), default="world", help="who shows and clicks")
     engine_flags(parser)
     shard_flags(parser)
     args = parser.parse_args()
     manifest = checked_manifest(args.tasks)
     world = load_world(args.world, manifest, args.tasks)
+    args.max_steps = args.max_steps or step_limit(world.graph)
     tasks = read_rows(args.tasks, args.limit)
     if not all("goal" in row for row in tasks):
         raise DataError(f"{args.tasks}: its rows are no tasks; give tasks_id.jsonl or tasks_ood.jsonl")
-    engine, run = engine_and_run(
-        args,
-        "gelab-interactive",
-        args.tasks,
-        manifest,
-        attempts=args.attempts,
-        temperature=args.temperature,
-        max_steps=args.max_steps,
-    )
     # a task's attempts follow each other: what they have in common is computed once
     items = [(attempt, row) for row in tasks for attempt in range(args.attempts + 1)]
+    with backend(args.backend, world, args.out / "browser") as (make, shown_by):
+        engine, run = engine_and_run(
+            args,
+            "gelab-interactive",
+            args.tasks,
+            manifest,
+            attempts=args.attempts,
+            temperature=args.temperature,
+            max_steps=args.max_steps,
+            **shown_by,
+        )
 
-    def work(todo: Sequence[Item], write: Callable[[dict], None]) -> None:
-        play(world, engine, todo, args, write)
+        def work(todo: Sequence[Item], write: Callable[[dict], None]) -> None:
+            play(make, engine, todo, args, write)
 
-    if run_items(args, NAME, items, work, "episodes", group=args.attempts + 1):
+        whole = run_items(args, NAME, items, work, "episodes", group=args.attempts + 1)
+    if whole:
         metrics = interactive_metrics(read_rows(args.out / NAME))
         finish(args.out / "metrics.json", metrics, run, args.json, **spent(args))
 

@@ -16,6 +16,7 @@ from shards import run_items, shard_flags
 from data_engine.dataset import DataError, read_rows, verified_path
 from data_engine.episode import Request
 from data_engine.gelab import prompts
+from data_engine.gelab.actions import CLICK_SPACE
 from data_engine.gelab.metrics import static_metrics
 
 NAME = "predictions.jsonl"
@@ -24,9 +25,8 @@ NAME = "predictions.jsonl"
 def request(row: dict, folder: Path) -> Request:
     """The question of a row, exactly as training asks it."""
     question, answer = row["messages"][-2:]
-    return Request(
-        prompts.SYSTEM, question["content"], folder / row["images"][0], str(row["idx"]), lambda: answer["content"]
-    )
+    system = prompts.system(row.get("action_space", CLICK_SPACE))
+    return Request(system, question["content"], folder / row["images"][0], str(row["idx"]), lambda: answer["content"])
 
 
 def main() -> None:

@@ -7,11 +7,11 @@ Writes OUT/screens/, OUT/predictions.jsonl (resumes) and OUT/metrics.json: for e
 """
 
 import argparse
-import math
 import sys
 from collections.abc import Iterator
 
 from common import engine_flags, engine_of, finish, identity, positive, run_main, spent
+from intervals import wilson
 from PIL import Image
 
 from data_engine.dataset import DataError, read_rows
@@ -41,14 +41,6 @@ def made(args: argparse.Namespace) -> Iterator[dict]:
                 "mode": screen.mode,
                 "chance": chance,
             }
-
-
-def wilson(right: int, count: int, z: float = 1.96) -> tuple[float, float]:
-    """95 % interval of a share."""
-    p, n = right / count, count
-    middle = (p + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    return middle - half, middle + half
 
 
 def metrics(rows: list[dict]) -> dict:

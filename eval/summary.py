@@ -9,7 +9,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from common import run_main
+from common import run_main, world_of
 from curves import STAGES, draw_stages, gains
 from PIL import Image, ImageDraw, ImageFont
 
@@ -34,7 +34,8 @@ Held in: the subtrees whose paths were trained. Held out: another subtree, of wh
 
 What it is: the oracle shows that rows, environment and scores agree; random and base (before SFT) are the floor.
 What it is not: proof of sight. `blind` never opens a screenshot and answers from the training rows by text alone; as
-far as it goes, page ids in the question give the answer away, and a model may have learnt the same."""
+far as it goes, page ids in the question give the answer away, and a model may have learnt the same. `(blank)`: trained
+and scored on white pages instead of screenshots, the rows the same; what a model has beyond it, it has from looking."""
 ORDER = ["oracle", "random", "blind", "base", *STAGES]  # reference policies first, then the stages
 FRAME = 224  # pixels, longer side of a screenshot in an example
 
@@ -43,10 +44,12 @@ def read_results(run: Path) -> dict[str, dict[str, dict]]:
     """Agent -> set -> the content of its metrics.json. Raises DataError if there is none, or worlds differ."""
     results: dict[str, dict[str, dict]] = {}
     for path in sorted(run.glob("eval/*/*/metrics.json")):
-        results.setdefault(path.parts[-3], {})[path.parts[-2]] = read_json(path)
+        result = read_json(path)
+        blank = " (blank)" if "blank_of" in result["run"]["data"] else ""
+        results.setdefault(path.parts[-3] + blank, {})[path.parts[-2]] = result
     if not results:
         raise DataError(f"{run}: no eval/AGENT/SET/metrics.json; run the evaluation first")
-    worlds = {r["run"]["data"]["fingerprint"] for sets in results.values() for r in sets.values()}
+    worlds = {world_of(r["run"]) for sets in results.values() for r in sets.values()}
     if len(worlds) > 1:
         raise DataError(f"{run}: results of {len(worlds)} worlds lie together; score each world in a folder of its own")
     return results
@@ -79,7 +82,7 @@ def length_table(results: dict[str, dict[str, dict]], name: str) -> str:
     lines = ["| " + " | ".join(heads) + " |", "|---|---|" + "---:|" * (len(lengths) + 1)]
     for agent in sorted(metrics, key=rank):
         m = metrics[agent]
-        for title, key in (("Pass@1", "pass_at_1"), (f"Pass@{m['k']}", "pass_at_k"), ("greedy", "greedy")):
+        for title, key in {"Pass@1": "pass_at_1", f"Pass@{m['k']}": "pass_at_k", "greedy": "greedy"}.items():
             cells = [cell(m["by_length"].get(n, {}), key) for n in lengths] + [cell(m, key)]
             lines.append(f"| {agent} | {title} | " + " | ".join(cells) + " |")
     return "\n".join(lines)

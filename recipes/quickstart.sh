@@ -5,7 +5,8 @@
 # Again:     the same command; what is there is reused, and a training that was killed goes on from its last checkpoint.
 # Override:  bash recipes/quickstart.sh --learning_rate 1e-4       (in all three stages; the last flag wins)
 # Small:     STEPS=2 LIMIT=2 RUN=runs/smoke bash recipes/quickstart.sh --per_device_train_batch_size 4     (does it run?)
-# Leaves:    runs/quickstart/ with world/ data/ model/ sft/ st_rl/ mt_rl/ eval/ pictures/ summary.md curves.png examples/
+# Leaves:    runs/quickstart/ with world/ data/ model/ sft/ st_rl/ mt_rl/ eval/ pictures/ examples/
+#            summary.md curves.png report.html
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 make install
@@ -79,5 +80,6 @@ logged st_rl 5 transformers --model "$RUN/st_rl/checkpoint-$ST_STEPS" &
 logged mt_rl 5 transformers --model "$RUN/mt_rl/checkpoint-$MT_STEPS"
 wait $!
 
-# 5. One table, one figure, a few walks.
+# 5. One table, one figure, a few walks; and all of it to look at: what goes wrong, and where.
 python eval/summary.py "$RUN"
+python eval/report.py "$RUN"

@@ -1,6 +1,7 @@
 """Datasets by name: ``--dataset gelab/sft`` reads GELAB_DATA/sft.jsonl, checked against the manifest beside it.
 
     gelab/...    GELAB_DATA    python -m data_engine.gelab.write WORLD OUT
+    worlds/...   WORLDS_DATA   python -m data_engine.gelab.write_many WORLDS OUT
     login/...    LOGIN_DATA    python -m data_engine.login.write OUT
     sight/rows   SIGHT_DATA    python -m data_engine.sight.write OUT
 
@@ -24,6 +25,7 @@ from swift.dataset import DatasetLoader, DatasetMeta, RowPreprocessor, register_
 from data_engine.dataset import DataError, read_manifest, verified_path
 from data_engine.gelab import prompts as gelab_prompts
 from data_engine.gelab.write import KIND as GELAB
+from data_engine.gelab.write_many import KIND as WORLDS
 from data_engine.login import prompts as login_prompts
 from data_engine.login.write import KIND as LOGIN
 from data_engine.sight import questions as sight_questions
@@ -32,16 +34,18 @@ from data_engine.sight.write import KIND as SIGHT
 
 @dataclass(frozen=True)
 class Source:
-    """The variable that names the folder, the folder's kind, the file in it, and the hash of its prompt builder."""
+    """The variable that names the folder, the folder's kind, the file in it, the hash of its prompt builder, and the
+    command that writes it."""
 
     variable: str
     kind: str
     file: str
-    prompt_sha256: Callable[[], str]
+    prompt_sha256: Callable[..., str]
+    command: str
 
 
 SOURCES = {
-    name: Source("GELAB_DATA", GELAB, file, gelab_prompts.sha256)
+    name: Source("GELAB_DATA", GELAB, file, gelab_prompts.sha256, "gelab.write")
     for name, file in {
         "gelab/sft": "sft.jsonl",
         "gelab/sft_chat": "sft.jsonl",
@@ -51,9 +55,11 @@ SOURCES = {
         "gelab/eval_ood": "eval_ood.jsonl",
     }.items()
 } | {
-    "login/rows": Source("LOGIN_DATA", LOGIN, "rows.jsonl", login_prompts.sha256),
-    "login/tasks": Source("LOGIN_DATA", LOGIN, "tasks.jsonl", login_prompts.sha256),
-    "sight/rows": Source("SIGHT_DATA", SIGHT, "rows.jsonl", sight_questions.sha256),
+    "worlds/train": Source("WORLDS_DATA", WORLDS, "train.jsonl", gelab_prompts.sha256, "gelab.write_many"),
+    "worlds/eval": Source("WORLDS_DATA", WORLDS, "eval.jsonl", gelab_prompts.sha256, "gelab.write_many"),
+    "login/rows": Source("LOGIN_DATA", LOGIN, "rows.jsonl", login_prompts.sha256, "login.write"),
+    "login/tasks": Source("LOGIN_DATA", LOGIN, "tasks.jsonl", login_prompts.sha256, "login.write"),
+    "sight/rows": Source("SIGHT_DATA", SIGHT, "rows.jsonl", sight_questions.sha256, "sight.write"),
 }
 
 
@@ -61,8 +67,8 @@ def data_folder(name: str, source: Source) -> Path:
     """The folder that the source's variable names."""
     folder = os.environ.get(source.variable)
     if not folder:
-        command = f"data_engine.{name.split('/')[0]}.write's OUT"
-        raise DataError(f"dataset {name}: {source.variable} is not set: export {source.variable}=FOLDER ({command})")
+        what = f"data_engine.{source.command}'s OUT"
+        raise DataError(f"dataset {name}: {source.variable} is not set: export {source.variable}=FOLDER ({what})")
     return Path(folder).resolve()
 
 
@@ -72,7 +78,8 @@ def checked_manifest(folder: Path, source: Source) -> dict:
     wanted, found = str(manifest["max_pixels"]), os.environ.get("MAX_PIXELS", "unset")
     if found != wanted:
         raise DataError(f"{folder}: rows are for MAX_PIXELS={wanted}, here it is {found}: export MAX_PIXELS={wanted}")
-    if manifest["prompt_sha256"] != source.prompt_sha256():
+    space = [manifest["action_space"]] if "action_space" in manifest else []
+    if manifest["prompt_sha256"] != source.prompt_sha256(*space):
         raise DataError(f"{folder}: rows were written by another prompt builder: write them again")
     return manifest
 

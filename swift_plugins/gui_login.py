@@ -24,6 +24,9 @@ from data_engine.login.env import episode_of
 from data_engine.login.scoring import reward
 
 from .gui_multiturn import PictureScheduler
+from .gui_rewards import records
+
+OURS = ("right_fields", "login_form")  # what a record of a form has, and who makes it
 
 
 class FormEnv(Env):
@@ -85,17 +88,17 @@ class LoginFormDone(LoginForm):
 
 class LoginSuccess(ORM):
     def __call__(self, completions: list[str], **columns) -> list[float]:
-        return [float(record["total_reward"]) for record in records(columns)]
+        return [float(record["total_reward"]) for record in records(columns, *OURS)]
 
 
 class LoginProgress(ORM):
     def __call__(self, completions: list[str], **columns) -> list[float]:
-        return [(r["right_fields"] + r["accepted"]) / (r["fields"] + 1) for r in records(columns)]
+        return [(r["right_fields"] + r["accepted"]) / (r["fields"] + 1) for r in records(columns, *OURS)]
 
 
 class LoginParseRate(ORM):
     def __call__(self, completions: list[str], **columns) -> list[float]:
-        return [1 - record["parse_failures"] / len(record["outcomes"]) for record in records(columns)]
+        return [1 - record["parse_failures"] / len(record["outcomes"]) for record in records(columns, *OURS)]
 
 
 class LoginStep(ORM):
@@ -105,14 +108,6 @@ class LoginStep(ORM):
         names = [name for name in ("episode", "step", "truth", "mode") if name in columns]
         rows = ({name: columns[name][i] for name in names} for i in range(len(completions)))
         return [reward(text, row) for text, row in zip(completions, rows, strict=True)]
-
-
-def records(columns: dict) -> list[dict]:
-    """What the environment recorded of each trajectory."""
-    found = columns.get("rollout_infos", [])
-    if not all("right_fields" in (record or {}) for record in found) or not found:
-        raise DataError("no record of a form: multi-turn rewards need --multi_turn_scheduler login_form")
-    return found
 
 
 envs["login"] = FormEnv

@@ -1,7 +1,7 @@
-"""``--optimizer gui_muon``: Muon for weight matrices, AdamW for all else; what teaches a small model from nothing to see.
+"""``--optimizer gui_muon``: Muon for weight matrices, AdamW for all else; with it a small model learns to see.
 
-Both are torch's own. The host's ``--optimizer muon`` clones a repository, which needs a network. Muon: Jordan et al. 2024,
-https://kellerjordan.github.io/posts/muon; its steps have the size of AdamW's here (Liu et al. 2025, arXiv 2502.16982).
+Both are torch's own. The host's ``--optimizer muon`` clones a repository, which needs a network. Muon: Jordan et al.
+2024, https://kellerjordan.github.io/posts/muon; its steps have the size of AdamW's (Liu et al. 2025, arXiv 2502.16982).
 """
 
 from collections.abc import Iterable

@@ -19,10 +19,10 @@ DataError.
 from swift.rewards import ORM, orms
 
 from data_engine.dataset import DataError
-from data_engine.gelab.actions import Answer, ParseFailure, parse
+from data_engine.gelab.actions import CLICK_SPACE, Answer, ParseFailure, parse
 from data_engine.gelab.scoring import Gold, closeness, gold_of, score
 
-GOLD_COLUMNS = ("idx", "solution", "bbox", "bbox_norm", "canvas")  # of our rows and of the authors'
+GOLD_COLUMNS = ("idx", "solution", "bbox", "bbox_norm", "canvas", "action_space")  # of our rows and of the authors'
 
 
 def golds(columns: dict, count: int) -> list[Gold]:
@@ -38,7 +38,7 @@ class StepReward(ORM):
 
     def __call__(self, completions: list[str], **columns) -> list[float]:
         found = golds(columns, len(completions))
-        return [float(self.worth(parse(text), gold)) for text, gold in zip(completions, found, strict=True)]
+        return [float(self.worth(parse(text, gold.space), gold)) for text, gold in zip(completions, found, strict=True)]
 
     def worth(self, answer: Answer, gold: Gold) -> float:
         raise NotImplementedError
@@ -84,14 +84,16 @@ class GelabParseRate(ORM):
     def __call__(self, completions: list[str], **columns) -> list[float]:
         if any("parse_failures" in (infos or {}) for infos in columns.get("rollout_infos", [])):
             return [1 - record["parse_failures"] / len(record["step_rewards"]) for record in records(columns)]
-        return [float(not isinstance(parse(text).action, ParseFailure)) for text in completions]
+        spaces = columns.get("action_space", [None] * len(completions))
+        read = [parse(text, space or CLICK_SPACE) for text, space in zip(completions, spaces, strict=True)]
+        return [float(not isinstance(answer.action, ParseFailure)) for answer in read]
 
 
-def records(columns: dict) -> list[dict]:
-    """What the environment recorded of each trajectory."""
+def records(columns: dict, field: str = "distances", scheduler: str = "gelab_click") -> list[dict]:
+    """What the environment recorded of each trajectory; ``field`` tells a record of it, ``scheduler`` makes them."""
     found = columns.get("rollout_infos", [])
-    if not all("distances" in (record or {}) for record in found) or not found:
-        raise DataError("no record of an environment: multi-turn rewards need --multi_turn_scheduler gelab_click")
+    if not all(field in (record or {}) for record in found) or not found:
+        raise DataError(f"no record of an environment: multi-turn rewards need --multi_turn_scheduler {scheduler}")
     return found
 
 

@@ -84,8 +84,8 @@ def walked(graph: PageGraph, start: str, history: str) -> str:
 class Script:
     """Answers a batch of prompts; trajectories are told apart by their uuid, which lasts over their turns."""
 
-    def __init__(self, graph: PageGraph, rollouts: int):
-        self.graph, self.left = graph, rollouts
+    def __init__(self, behaviours: dict, rollouts: int):
+        self.behaviours, self.left = behaviours, rollouts
         self.asked: dict[str, list] = {}  # uuid -> [behaviour, turns so far]
         self.batch: list[str] = []
 
@@ -93,17 +93,27 @@ class Script:
         self.batch = uuids
         if not set(uuids) <= set(self.asked):
             self.left -= 1
-            self.asked = {uuid: [name, 0] for uuid, name in zip(uuids, _endless(BEHAVIOURS), strict=False)}
+            self.asked = {uuid: [name, 0] for uuid, name in zip(uuids, _endless(self.behaviours), strict=False)}
 
     @property
     def on(self) -> bool:
         return self.left >= 0
 
     def say(self, uuid: str, prompt: str) -> list[str]:
-        start, goal, history = QUESTION.findall(prompt)[-1]
+        """The answer of a trajectory's behaviour to a prompt, in pieces."""
         name, turn = self.asked[uuid]
         self.asked[uuid][1] += 1
-        return BEHAVIOURS[name](View(self.graph, walked(self.graph, start, history), goal, turn))
+        return self.answer(uuid, self.behaviours[name], turn, prompt)
+
+
+class GelabScript(Script):
+    def __init__(self, graph: PageGraph, rollouts: int):
+        super().__init__(BEHAVIOURS, rollouts)
+        self.graph = graph
+
+    def answer(self, uuid: str, behaviour: Callable[[View], list[str]], turn: int, prompt: str) -> list[str]:
+        start, goal, history = QUESTION.findall(prompt)[-1]
+        return behaviour(View(self.graph, walked(self.graph, start, history), goal, turn))
 
 
 def _endless(names):
@@ -111,15 +121,13 @@ def _endless(names):
         yield from names
 
 
-def install() -> None:
+def install(script: Script) -> None:
+    """Let ``script`` sample in this process, and note what the trainer encodes."""
     import torch
     from swift.infer_engine import TransformersEngine
     from swift.rlhf_trainers import grpo_trainer
     from swift.template import Template
 
-    from data_engine.gelab.world import World
-
-    script = Script(World(Path(os.environ["GELAB_DATA"]) / "world").graph, int(os.environ["SCRIPTED_ROLLOUTS"]))
     sample, infer, encode = Template.generate, TransformersEngine.infer, grpo_trainer.encode_sample
 
     def scripted_infer(self, infer_requests, *args, **kwargs):
@@ -169,4 +177,7 @@ def note(sample, template, encoded: dict, script: Script) -> dict:
 
 
 if "SCRIPTED_ROLLOUTS" in os.environ:
-    install()
+    from data_engine.gelab.world import World
+
+    world = World(Path(os.environ["GELAB_DATA"]) / "world")
+    install(GelabScript(world.graph, int(os.environ["SCRIPTED_ROLLOUTS"])))

@@ -354,6 +354,19 @@ def test_a_script_asks_a_model(cli, tiny_model, small_data, tmp_path):
 
 
 @pytest.mark.slow
+def test_shared_decoding_of_the_other_family(cli, engines, checkpoint, requests, tmp_path, monkeypatch):
+    """Qwen3-VL, whose picture features go into several layers: greedy as ms-swift, samples whoever is beside them."""
+    monkeypatch.setenv("MAX_PIXELS", "12544")
+    assert cli("tools/make_tiny_model.py", tmp_path / "m", "--family", "qwen3_vl", "--size", "2m").returncode == 0
+    engine = engines.make_engine("transformers", model=str(tmp_path / "m"), max_pixels=12544, max_new_tokens=6)
+    stock = engine.engine.infer([checkpoint.infer_request(r) for r in requests], engine.config(0.0), use_tqdm=False)
+    assert engine.answer(requests, 0.0, seed=0) == [out.choices[0].message.content for out in stock]
+    some = [replace(r, key=f"{attempt}/{r.key}") for r in requests for attempt in range(3)]
+    answers = engine.answer(some, 1.0, seed=0)
+    assert [engine.answer([r], 1.0, seed=0)[0] for r in some] == answers and len(set(answers)) == 12
+
+
+@pytest.mark.slow
 def test_a_script_asks_a_model_of_the_other_family(cli, small_data, tmp_path):
     """Qwen3-VL: its architecture alone fits several of ms-swift's model types, so the engine has to say which."""
     model = tmp_path / "model"

@@ -10,6 +10,9 @@ import pytest
 from swift.dataset import load_dataset
 
 from data_engine.dataset import DataError, read_rows
+from data_engine.gelab import prompts
+from data_engine.gelab.build import build
+from data_engine.gelab.write import write
 from data_engine.geometry import Size
 from data_engine.login import tasks
 from data_engine.login import write as login_write
@@ -51,6 +54,14 @@ def test_every_row_arrives_with_absolute_pictures(data, name, file):
         assert [image["path"] for image in row["images"]] == [str(data / image) for image in origin["images"]]
 
 
+def test_rows_of_pages_that_scroll_arrive_with_their_system_prompt(data, tmp_path):
+    build(tmp_path / "world", tree=(5, 1), seed=3, page_size=Size(112, 112), scroll=1)
+    shutil.rmtree(data)
+    write(tmp_path / "world", data)
+    for row in load("gelab/st_rl"):
+        assert row["action_space"] == "click_scroll" and row["messages"][0]["content"] == prompts.SCROLL_SYSTEM
+
+
 @pytest.mark.parametrize("name", ["login/rows", "login/tasks", "sight/rows"])
 def test_rows_of_forms_and_screens_arrive_too(tmp_path, monkeypatch, name):
     folder = tmp_path / "rows"
@@ -58,7 +69,7 @@ def test_rows_of_forms_and_screens_arrive_too(tmp_path, monkeypatch, name):
         options = tasks.Options("login", "som", "hard", episodes=2, seed=1, split="train", page_size=Size(256, 192))
         manifest = login_write.write(folder, options)
     else:
-        manifest = sight_write.write(folder, "words", 6, seed=1)
+        manifest = sight_write.write(folder, "read", 6, seed=1)
     monkeypatch.setenv(gui_datasets.SOURCES[name].variable, str(folder))
     monkeypatch.setenv("MAX_PIXELS", str(manifest["max_pixels"]))
     monkeypatch.setenv("MODELSCOPE_CACHE", str(tmp_path / "cache"))
@@ -146,6 +157,6 @@ def test_a_missing_picture(data):
 
 def test_import_asks_for_nothing():
     code = "import swift_plugins.register, swift_plugins.register; from swift.dataset import DATASET_MAPPING as m;"
-    code += "print(sorted(n for n in m if str(n).startswith(('gelab/', 'login/', 'sight/'))))"
+    code += "print(sorted(n for n in m if str(n).startswith(('gelab/', 'worlds/', 'login/', 'sight/'))))"
     done = subprocess.run([sys.executable, "-c", code], env={"PATH": "", "HOME": "/"}, capture_output=True, text=True)
     assert done.stdout.splitlines()[-1] == str(sorted(gui_datasets.SOURCES)), done.stderr

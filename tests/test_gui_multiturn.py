@@ -4,12 +4,17 @@ import asyncio
 import base64
 import gc
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from data_engine.gelab.actions import format_click
+from data_engine.gelab.build import build
 from data_engine.gelab.oracle import gold_answer
+from data_engine.gelab.world import World
+from data_engine.gelab.write import write
+from data_engine.geometry import Size
 
 pytest.importorskip("swift")
 
@@ -21,11 +26,15 @@ CHARACTERS = SimpleNamespace(decode=lambda ids, **_: "".join(map(chr, ids)))
 
 @pytest.fixture(scope="module")
 def rows(small_data) -> list[dict]:
+    return with_paths(small_data)
+
+
+def with_paths(data: Path) -> list[dict]:
     """Tasks as the dataset plugin gives them: paths made absolute."""
-    rows = [json.loads(line) for line in (small_data / "mt_rl.jsonl").read_text().splitlines()]
+    rows = [json.loads(line) for line in (data / "mt_rl.jsonl").read_text().splitlines()]
     for row in rows:
-        row["images"] = [str(small_data / image) for image in row["images"]]
-        row["env_config"]["world"] = str(small_data / row["env_config"]["world"])
+        row["images"] = [str(data / image) for image in row["images"]]
+        row["env_config"]["world"] = str(data / row["env_config"]["world"])
     return rows
 
 
@@ -97,6 +106,17 @@ def test_a_perfect_policy_earns_one_on_every_task(scheduler, rows, world):
     assert [out.rollout_infos["total_reward"] for out in outputs] == [1.0] * len(rows)
     declared = not scheduler.click_only
     assert [out.rollout_infos["num_turns"] for out in outputs] == [row["path"] + declared for row in rows]
+
+
+@both
+def test_pages_that_scroll(scheduler, tmp_path):
+    build(tmp_path / "world", tree=(5, 2), seed=4, page_size=Size(112, 112), scroll=1)
+    write(tmp_path / "world", tmp_path / "data")
+    tasks = [row for row in with_paths(tmp_path / "data") if row["path"] + (not scheduler.click_only) <= MAX_TURNS]
+    outputs = play(scheduler, tasks, oracle(World(tmp_path / "world")))
+    assert [out.rollout_infos["total_reward"] for out in outputs] == [1.0] * len(tasks)
+    visited = {page for out in outputs for page in out.rollout_infos["env_state_hash"]}
+    assert "page_0" in visited and any(page.endswith("+1") for page in visited)
 
 
 @both

@@ -55,7 +55,7 @@ def test_each_parameter_has_one_place():
 
 
 def test_matrices_take_muons_steps_and_the_rest_adamws():
-    """Muon's first step is orthogonal: on 3 x 4 singular values near 1, times 0.2 * sqrt(4) (Liu et al.), the rate and 2."""
+    """Muon's first step is orthogonal: on 3 x 4 singular values near 1, times 0.2 * sqrt(4), the rate and 2."""
     model = net()
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
     optimizer = made(model)

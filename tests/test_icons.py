@@ -9,7 +9,7 @@ from PIL import Image
 
 from data_engine.dataset import read_json
 from data_engine.gelab.build import build
-from data_engine.gelab.icons import COLOURS, SIDE, IconSet
+from data_engine.gelab.icons import COLOURS, SIDE, IconSet, builtin_sources, synonyms
 from data_engine.gelab.world import World
 from data_engine.geometry import Size
 from data_engine.seeds import rng
@@ -30,10 +30,14 @@ def icons() -> IconSet:
 
 @pytest.fixture(scope="module")
 def seen(icons) -> np.ndarray:
-    """(icons, 34, 34, 3): every built-in icon on white, as small as a model sees it."""
+    """(icons, 34, 34, 3): every named icon on white, as small as a model sees it."""
+    return as_seen(icons, [icon.source for icon in icons.icons])
+
+
+def as_seen(icons, sources) -> np.ndarray:
     pictures = []
-    for icon in icons.icons:
-        stamp = icons.picture(icon.source)
+    for source in sources:
+        stamp = icons.picture(source)
         ground = Image.new("RGB", stamp.size, "white")
         ground.paste(stamp, (0, 0), stamp)
         pictures.append(np.asarray(ground.resize((SEEN, SEEN), Image.Resampling.BICUBIC), np.float32))
@@ -71,6 +75,11 @@ def test_no_name_and_no_glyph_is_a_brand(icons):
         assert not set(icon.name.split()) & set(BRANDS[:-4]), icon
 
 
+def test_other_names_are_natural(icons):
+    for name in (synonyms()[icon.name] for icon in icons.icons):
+        assert re.fullmatch(r"[a-z]+( [a-z]+){0,2}", name) and not set(name.split()) & set(BRANDS[:-4]), name
+
+
 def test_no_name_is_told_from_another_by_case_or_plural_only(icons):
     stems = Counter(icon.name.lower().rstrip("s") for icon in icons.icons)
     assert max(stems.values()) == 1, stems.most_common(2)
@@ -89,6 +98,20 @@ def test_pictures_have_alpha_and_one_colour(icons):
 
 def test_the_two_nearest_icons_still_differ_at_34_pixels(seen):
     rmse = np.sqrt(np.maximum(squared_distances(seen, seen), 0) / seen[0].size)
+    np.fill_diagonal(rmse, np.inf)
+    assert rmse.min() > 50  # of 255; measured 56.8
+
+
+def test_spare_pictures_have_glyphs_of_their_own_and_look_like_no_other(icons, seen):
+    named = [icon.source for icon in icons.icons]
+    spare = [source for source in builtin_sources() if source not in named]
+    assert list(builtin_sources()) == spare + named and len(spare) == 297  # Env-Base needs 230
+    glyphs = [source.split(":")[1] for source in spare]
+    assert len(set(glyphs)) == 297 and not set(glyphs) & {source.split(":")[1] for source in named}
+    assert not {glyph.split("_")[0] for glyph in glyphs} & set(BRANDS)
+    assert len({source.split(":")[2] for source in spare}) == len(COLOURS)
+    every = np.concatenate([as_seen(icons, spare), seen])
+    rmse = np.sqrt(np.maximum(squared_distances(every, every), 0) / seen[0].size)
     np.fill_diagonal(rmse, np.inf)
     assert rmse.min() > 50  # of 255; measured 56.8
 

@@ -36,6 +36,9 @@ DOORS = {
     "tools/tiny_model": {"torch", "transformers"},  # its parts
     "tools/ship_base.py": {"torch"},  # casts the weights of one
     "tools/bench_eval.py": {"eval"},  # times it
+    "tools/checkup/paths.py": {"swift", "swift_plugins", "eval"},  # the doctor walks training's path and evaluation's
+    "tools/checkup/machine.py": {"torch"},  # asks the GPUs for their memory
+    "tools/checkup/data.py": {"eval"},  # a run's record is compared as the scripts compare it
 }
 
 
@@ -74,7 +77,10 @@ def violations(root: Path) -> list[str]:
         for path in sorted((root / room).rglob("*.py")):
             name = path.relative_to(root).as_posix()
             walls = forbidden(name)
+            bare = {script.stem for script in (root / "eval").glob("*.py")} if room != "eval" else set()
             for line, imported in imports(path, root):
+                if imported.partition(".")[0] in bare:  # scripts, run by path, know each other by bare names
+                    imported = f"eval.{imported}"
                 if any(imported == wall or imported.startswith(wall + ".") for wall in walls):
                     found.append(f"{name}:{line} imports {imported}")
     return found
@@ -138,6 +144,17 @@ def test_a_planted_violation_is_caught(tmp_path, name, code, imported):
     path.parent.mkdir(parents=True)
     path.write_text(code)
     assert [v.partition(" imports ")[2] for v in violations(tmp_path)] == [imported]
+
+
+def test_a_script_under_its_bare_name_is_caught(tmp_path):
+    for name, code in (
+        ("eval/engines.py", ""),
+        ("eval/summary.py", "import engines"),
+        ("tools/play.py", "import engines"),
+    ):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(code)
+    assert violations(tmp_path) == ["tools/play.py:1 imports eval.engines"]
 
 
 ALLOWED = [

@@ -72,12 +72,13 @@ def programs(calls: list[dict]) -> list[str]:
 def test_as_published(calls, tmp_path):
     said = calls("--learning_rate", "2e-5")
     write = "data_engine.login.write"
-    assert programs(said) == [write, write, "sft", "login_eval", "login_eval", "plot_metrics"]
+    assert programs(said) == [write, write, "sft", "login_eval", "login_eval", "plot_metrics", "report"]
     for call, split, seed in (said[0], "train", "123"), (said[1], "eval", "999"):
         given = {flag: value(call, flag) for flag in ("--mode", "--protocol", "--episodes", "--page-size", "--seed")}
         wanted = {"--mode": "coord", "--protocol": "published", "--episodes": "32", "--page-size": "800x608"}
         assert given == wanted | {"--seed": seed} and value(call, "--split") == split
-    training, base, tuned, plot = said[2:]
+    training, base, tuned, plot, report = said[2:]
+    assert report["argv"][2:] == [str(tmp_path / "run")]
     assert training["env"]["LOGIN_DATA"] == str(tmp_path / "run" / "data" / "train")
     assert training["argv"][-2:] == ["--learning_rate", "2e-5"] and value(training, "--num_train_epochs") == "4"
     assert value(base, "--model") == "Qwen/Qwen3-VL-2B-Instruct"
@@ -116,7 +117,7 @@ def test_hard_is_scored_in_the_closed_loop_too(calls, tmp_path):
 
 def test_each_key_adds_its_model(calls, tmp_path):
     said = calls(**KEY, GPT_PRICE="1 10")
-    claude, gpt, plot = said[-3:]
+    claude, gpt, plot, _ = said[-4:]
     assert (value(claude, "--engine"), value(claude, "--model")) == ("anthropic", "claude-sonnet-4-5-20250929")
     assert (value(gpt, "--engine"), value(gpt, "--model")) == ("openai", "gpt-5.1")
     assert "--price" not in claude["argv"] and gpt["argv"][gpt["argv"].index("--price") + 1 :] == ["1", "10"]
@@ -168,3 +169,5 @@ def test_all_of_it_with_a_tiny_model(cli, tmp_path):
     assert sorted(trained["target_modules"]) == ["q_proj", "v_proj"]
     with Image.open(run / "plots" / "qwen_base_vs_ft.png") as plot:
         assert plot.width > 1000
+    page = (run / "report.html").read_text(encoding="utf-8")
+    assert "qwen_ft answers" in page and "loss, nats a token" in page and 'id="missing"' not in page

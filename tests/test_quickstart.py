@@ -39,7 +39,7 @@ def test_quickstart_runs_and_runs_again_on_what_is_there(tmp_path):
     first = start(run)
     assert first.returncode == 0, first.stdout[-3000:] + first.stderr[-3000:]
     assert "| oracle | 100.0 | 100.0 |" in first.stdout
-    for name in ("summary.md", "curves.png", "pictures/topology.png"):
+    for name in ("summary.md", "curves.png", "report.html", "pictures/topology.png"):
         assert (run / name).is_file(), name
     agents = [line.split(" | ")[0].removeprefix("| ") for line in first.stdout.splitlines() if line.startswith("| ")]
     assert agents[1:8] == ["oracle", "random", "blind", "base", *STAGES]

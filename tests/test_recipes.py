@@ -94,7 +94,7 @@ def test_there_are_recipes():
     assert {"gelab/sft.sh", "gelab/sft_lora.sh", "gelab/mt_rl_server.sh", "login/som.sh"} <= {
         name(path) for path in CALLING
     }
-    assert {name(path) for path in RL} == {"gelab/st_rl.sh", "gelab/mt_rl.sh", "gelab/mt_rl_train.sh"}
+    assert {name(path) for path in RL} == {"gelab/st_rl.sh", "gelab/mt_rl.sh", "gelab/mt_rl_train.sh", "login/rl.sh"}
 
 
 @every_recipe

@@ -133,7 +133,7 @@ def test_equal_arguments_equal_bytes_and_longer_runs_begin_alike(tmp_path):
 
 def test_bad_arguments_are_one_line(tmp_path, capsys):
     for arguments, message in (
-        (["--stage", "two"], "--stage two: unknown; known are start, one"),
+        (["--stage", "dim"], "--stage dim: unknown; known are start, one"),
         (["--stage", "start", "--page-size", "100x100"], "multiples of 28 or 32"),
         (["--stage", "start", "--page-size", "big"], "WIDTHxHEIGHT"),
     ):
@@ -173,7 +173,7 @@ def test_no_draw_of_a_benchmark_is_used(tmp_path, monkeypatch):
 
 
 def test_rows_are_plain_swift_rows(tmp_path):
-    write.write(tmp_path / "out", "text", 4, seed=0)
+    write.write(tmp_path / "out", "read", 4, seed=0)
     for row in read_rows(tmp_path / "out/rows.jsonl"):
         assert set(row) == {"messages", "images"}
         assert (tmp_path / "out" / row["images"][0]).is_file()

@@ -35,7 +35,7 @@ GOAL = 3.0
 
 
 def make_inputs(args: argparse.Namespace, folder: Path) -> None:
-    """The quickstart's world and an untrained model, where none are given."""
+    """A small world and an untrained model, where none are given."""
     if args.data is None:
         args.data = folder / "data"
         build(folder / "world", tree=(5, 2, 1), page_size=Size(112, 112))

@@ -67,6 +67,8 @@ def copy_base(out: Path, base: Path = BASE) -> dict:
     """Copy the shipped base model to ``out`` unless it is there already; every file's hash is checked first."""
     from data_engine.dataset import MANIFEST, read_manifest, sha256, verified_path
 
+    if not base.exists():
+        raise UsageError(f"{base}: no base model is here; recipes/tiny_base/pretrain.sh makes one, or use --scratch")
     manifest = read_manifest(base, KIND)
     arguments = {"base_sha256": sha256(base / MANIFEST)}
     if (mark := _mark_of(out)) is not None:

@@ -1,7 +1,8 @@
-"""Draw a world: ``python tools/show_world.py WORLD --out DIR`` writes topology.png and contact_sheet.png.
+"""Draw worlds: ``python tools/show_world.py WORLD [WORLD ...] --out DIR [--page PAGE]``
 
-The topology has page_0 in the middle, a ring a depth, a colour a subtree; `back` and `home` are left out, since they
-stand on nearly every page. The contact sheet shows every screenshot in breadth-first order.
+One world: topology.png and contact_sheet.png. The topology has page_0 in the middle, a ring a depth, a colour a
+subtree; `back` and `home` are left out, since they stand on nearly every page. The contact sheet shows every screenshot
+in breadth-first order. Several worlds: side_by_side.png, one page of each, under the name of its folder.
 """
 
 import argparse
@@ -10,45 +11,25 @@ import sys
 from pathlib import Path
 
 import matplotlib
+import numpy as np
 from PIL import Image, ImageDraw
 
 from data_engine.dataset import DataError
 from data_engine.gelab.graph import ROOT, PageGraph
+from data_engine.gelab.ring import ring_places
 from data_engine.gelab.tasks import subtree_of
 from data_engine.gelab.world import World
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 
-THUMBNAIL = 112  # pixels, longer side
-GAP = 6
-
-
-def ring_places(graph: PageGraph) -> dict[str, tuple[float, float]]:
-    """Page id -> (x, y): the angle shares a circle among leaves, the radius is the depth."""
-    children: dict[str, list[str]] = {page: [] for page in graph.pages}
-    for child, parent in graph.parents.items():
-        children[parent].append(child)
-    angles: dict[str, float] = {}
-    leaves = [page for page in _depth_first(children, ROOT) if not children[page]]
-    for i, page in enumerate(leaves):
-        angles[page] = 2 * math.pi * i / len(leaves)
-    for page in reversed(list(graph.pages)):  # breadth-first ids: children are placed before their parents
-        if children[page]:
-            angles[page] = sum(angles[child] for child in children[page]) / len(children[page])
-    return {
-        page: (graph.pages[page].depth * math.cos(a), graph.pages[page].depth * math.sin(a))
-        for page, a in angles.items()
-    }
-
-
-def _depth_first(children: dict[str, list[str]], page: str) -> list[str]:
-    return [page] + [below for child in children[page] for below in _depth_first(children, child)]
+THUMBNAIL, PICTURE = 112, 420  # pixels, longer side: of many pages, of a few
+GAP, LABEL = 6, 14
 
 
 def draw_topology(graph: PageGraph, path: Path) -> None:
     """The tree of pages, labelled down to depth 2."""
-    places = ring_places(graph)
+    places = {page: (depth * math.cos(a), depth * math.sin(a)) for page, (depth, a) in ring_places(graph).items()}
     colours = plt.get_cmap("tab10").colors
     figure, axes = plt.subplots(figsize=(8, 8))
     for child, parent in graph.parents.items():
@@ -66,39 +47,58 @@ def draw_topology(graph: PageGraph, path: Path) -> None:
     plt.close(figure)
 
 
-def draw_contact_sheet(world: World, path: Path, columns: int = 0) -> None:
+def draw_contact_sheet(world: World, path: Path) -> None:
     """All screenshots, small, each under its page's name."""
-    pages = list(world.graph.pages)
-    columns = columns or math.ceil(math.sqrt(len(pages) * 1.6))
-    scale = THUMBNAIL / max(world.page_size)
-    width, height = round(world.page_size.width * scale), round(world.page_size.height * scale)
-    label = 14
-    cell_width, cell_height = width + GAP, height + label + GAP
-    rows = math.ceil(len(pages) / columns)
+    pages = {page: world.screenshot(page) for page in world.graph.screens}
+    draw_sheet(pages, path, math.ceil(math.sqrt(len(pages) * 1.6)), THUMBNAIL)
+
+
+def draw_side_by_side(worlds: list[World], page: str, path: Path) -> None:
+    """One page of several worlds, each under the name of its folder. Raises DataError if a world does not have it."""
+    lacking = [world.folder for world in worlds if page not in world.graph.screens]
+    if lacking:
+        raise DataError(f"{lacking[0]}: has no {page}; give --page one that all worlds have")
+    draw_sheet({world.folder.name: world.screenshot(page) for world in worlds}, path, len(worlds), PICTURE)
+
+
+def draw_sheet(pictures: dict[str, np.ndarray], path: Path, columns: int, longest: int) -> None:
+    """Pictures by label in ``columns``, scaled down so that their longer side has ``longest`` pixels at most."""
+    scale = min(1, longest / max(max(pixels.shape[:2]) for pixels in pictures.values()))
+    sizes = [(round(pixels.shape[1] * scale), round(pixels.shape[0] * scale)) for pixels in pictures.values()]
+    cell_width, cell_height = max(w for w, _ in sizes) + GAP, max(h for _, h in sizes) + LABEL + GAP
+    rows = math.ceil(len(pictures) / columns)
     sheet = Image.new("RGB", (columns * cell_width + GAP, rows * cell_height + GAP), "#dddddd")
     draw = ImageDraw.Draw(sheet)
-    for i, page in enumerate(pages):
+    for i, ((label, pixels), size) in enumerate(zip(pictures.items(), sizes, strict=True)):
         x, y = GAP + i % columns * cell_width, GAP + i // columns * cell_height
-        draw.text((x, y), page, fill="black")
-        thumbnail = Image.fromarray(world.screenshot(page)).resize((width, height), Image.Resampling.LANCZOS)
-        sheet.paste(thumbnail, (x, y + label))
-    sheet.save(path)
+        draw.text((x, y), label, fill="black")
+        sheet.paste(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS), (x, y + LABEL))
+    sheet.save(path, optimize=True)
+
+
+def draw(worlds: list[World], page: str, out: Path) -> list[str]:
+    """Draw into the folder ``out``; returns the names of the files."""
+    out.mkdir(parents=True, exist_ok=True)
+    if len(worlds) > 1:
+        draw_side_by_side(worlds, page, out / "side_by_side.png")
+        return ["side_by_side.png"]
+    draw_topology(worlds[0].graph, out / "topology.png")
+    draw_contact_sheet(worlds[0], out / "contact_sheet.png")
+    return ["topology.png", "contact_sheet.png"]
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split(":")[0])
-    parser.add_argument("world", type=Path)
-    parser.add_argument("--out", type=Path, required=True, help="folder for the two pictures")
+    parser.add_argument("worlds", type=Path, nargs="+", metavar="WORLD")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the pictures")
+    parser.add_argument("--page", default=ROOT, help="the page to show of several worlds")
     args = parser.parse_args()
     try:
-        world = World(args.world)
-        args.out.mkdir(parents=True, exist_ok=True)
-        draw_topology(world.graph, args.out / "topology.png")
-        draw_contact_sheet(world, args.out / "contact_sheet.png")
+        names = draw([World(folder) for folder in args.worlds], args.page, args.out)
     except (DataError, OSError, ValueError) as error:
         print(f"show_world: {error}", file=sys.stderr)
         return 2
-    print(f"{args.out}: topology.png contact_sheet.png")
+    print(f"{args.out}: {' '.join(names)}")
     return 0
 
 

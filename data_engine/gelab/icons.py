@@ -2,7 +2,9 @@
 
 Built in: glyphs of Material Design Icons (Apache-2.0, from the package fonticon-materialdesignicons7), each in one of
 twelve colours. ``icons.tsv`` freezes name, glyph and colour: everyday words, no brands, chosen greedily so that the
-two nearest pictures still differ clearly at 34 pixels (tests/test_icons.py measures it).
+two nearest pictures still differ clearly at 34 pixels (tests/test_icons.py measures it). ``icons_spare.tsv`` has more
+glyphs, without names: pictures that no named icon has, chosen the same way. ``synonyms.tsv`` has another name for each
+built-in icon, and for each category of the authors'.
 
 A folder of the user's has ``CATEGORY/PNG/*.png``; names are ``CATEGORY_STEM`` with blanks as underscores, as GE-Lab
 names them.
@@ -60,9 +62,26 @@ class IconSet:
 
 @cache
 def _builtin_icons() -> tuple[Icon, ...]:
-    lines = (Path(__file__).parent / "icons.tsv").read_text(encoding="utf-8").splitlines()[1:]
-    rows = (line.split("\t") for line in lines)
+    rows = (line.split("\t") for line in _lines("icons.tsv"))
     return tuple(Icon(name, f"builtin:{glyph}:{colour}") for name, glyph, colour in rows)
+
+
+@cache
+def builtin_sources() -> tuple[str, ...]:
+    """Sources of all built-in pictures: the spare ones, then those that have names."""
+    spare = (line.split("\t") for line in _lines("icons_spare.tsv"))
+    return (*(f"builtin:{glyph}:{colour}" for glyph, colour in spare), *(icon.source for icon in _builtin_icons()))
+
+
+@cache
+def synonyms() -> dict[str, str]:
+    """Name of a built-in icon, or category of the authors' -> another name for it."""
+    return dict(line.split("\t") for line in _lines("synonyms.tsv"))
+
+
+def _lines(table: str) -> list[str]:
+    """Lines of a table beside this file, without its head."""
+    return (Path(__file__).parent / table).read_text(encoding="utf-8").splitlines()[1:]
 
 
 def _folder_icons(folder: Path) -> tuple[Icon, ...]:

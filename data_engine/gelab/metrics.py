@@ -8,6 +8,8 @@ Static columns of the paper, decoded from its numbers (they add up for all model
     (the `complete` rows of longer tasks, 2,025, count in neither edge nor path)
 
 and the plain ones beside them: first_click, middle_click, complete, step_all, task_all (every step of a task right).
+In worlds whose pages scroll, a scroll is a step of its own: it counts in overall_paper, step_all and task_all, beside
+them as ``scroll``, and in no other column; path lengths are in steps, scrolls among them.
 Interactive: pass_at_1 is the mean over sampled attempts, pass_at_k any of the k; success is arrival. Both are the
 paper's (the cells of its Table 2 are whole numbers of 5 x tasks, and of tasks). pass_at_k_unbiased[j] beside them: the
 chance that j of the n attempts, drawn without replacement, hold a success, 1 - C(n - c, j) / C(n, j) for c successes
@@ -21,7 +23,7 @@ from math import comb
 from ..bootstrap import interval
 from ..dataset import DataError
 from ..geometry import in_range
-from .actions import Click, Complete, ParseFailure, parse
+from .actions import Click, Complete, ParseFailure, Scroll, parse
 from .scoring import gold_of, score, score_caption
 
 NULL_HISTORY = "History: Null"
@@ -41,10 +43,11 @@ def score_prediction(row: dict) -> dict:
         raise DataError(f"row {row.get('idx')}: no text under 'prediction'; run the evaluation to the end")
     if row.get("task") in ("caption", "icon_captioning"):
         return {"kind": "caption", "right": score_caption(row["prediction"], row["messages"][-1]["content"])}
-    gold, answer = gold_of(row), parse(row["prediction"])
+    gold = gold_of(row)
+    answer = parse(row["prediction"], gold.space)
     parts = score(answer, gold)
     return {
-        "kind": _kind(row, isinstance(gold.answer.action, Complete)),
+        "kind": _kind(row, gold.answer.action),
         "right": parts.step,
         "parts": parts,
         "failure": answer.action.reason if isinstance(answer.action, ParseFailure) else None,
@@ -52,11 +55,11 @@ def score_prediction(row: dict) -> dict:
     }
 
 
-def _kind(row: dict, complete: bool) -> str:
+def _kind(row: dict, gold: Click | Scroll | Complete) -> str:
     if row.get("task") in ("grounding", "icon_grounding"):
         return "grounding"
-    if complete:
-        return "complete"
+    if not isinstance(gold, Click):
+        return "complete" if isinstance(gold, Complete) else "scroll"
     return "first_click" if NULL_HISTORY in _question(row) else "middle_click"
 
 
@@ -69,7 +72,7 @@ def _question(row: dict) -> str:
 def static_metrics(rows: Sequence[dict]) -> dict:
     """Metrics of rows that hold a ``prediction``."""
     scored = [(row, score_prediction(row)) for row in rows]
-    steps = [(row, s) for row, s in scored if s["kind"] in ("first_click", "middle_click", "complete")]
+    steps = [(row, s) for row, s in scored if s["kind"] in ("first_click", "middle_click", "scroll", "complete")]
 
     def rate(keep) -> float | None:
         return _mean(s["right"] for row, s in scored if keep(row, s))
@@ -87,6 +90,7 @@ def static_metrics(rows: Sequence[dict]) -> dict:
         "path_paper": kind("middle_click"),
         "first_click": kind("first_click"),
         "middle_click": kind("middle_click"),
+        **({"scroll": kind("scroll")} if any(s["kind"] == "scroll" for _, s in scored) else {}),
         "complete": kind("complete"),
         "step_all": _mean(s["right"] for _, s in steps),
         "grounding": kind("grounding"),

@@ -10,17 +10,21 @@ from dataclasses import dataclass
 from ..answer import after_think
 from ..dataset import DataError
 from ..geometry import THOUSAND, Box, Size, clickable, in_range, to_canvas
-from .actions import Answer, Click, Complete, parse
+from .actions import CLICK_SPACE, Answer, Click, Complete, ParseFailure, Scroll, known_space, parse
 from .layout import CANVAS
 
 
 @dataclass(frozen=True, slots=True)
 class Gold:
-    """The right answer of a row: parsed, with the element's box on the canvas (None for ``complete``)."""
+    """The right answer of a row: parsed, with the element's box on the canvas (None for ``complete`` and scrolls).
+
+    ``space`` is the action space in which answers to the row are read.
+    """
 
     answer: Answer
     box: Box | None
     canvas: Size
+    space: str = CLICK_SPACE
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +41,14 @@ class Parts:
 def gold_of(row: dict) -> Gold:
     """The gold of a navigation or grounding row, ours or the authors'. Raises DataError naming a broken row."""
     text = row["solution"] if "solution" in row else row["messages"][-1]["content"]
-    answer = parse(text if isinstance(text, str) else "")
-    if isinstance(answer.action, Complete):
-        return Gold(answer, None, CANVAS)
+    space = known_space(row.get("action_space") or CLICK_SPACE)
+    answer = parse(text if isinstance(text, str) else "", space)
+    if not isinstance(answer.action, Click | ParseFailure):
+        return Gold(answer, None, CANVAS, space)
     box, canvas = _box(row)
     if not isinstance(answer.action, Click) or box is None:
         raise DataError(f"row {row.get('idx')}: gold is neither complete nor a click with a box; write the rows again")
-    return Gold(answer, box, canvas)
+    return Gold(answer, box, canvas, space)
 
 
 def _box(row: dict) -> tuple[Box | None, Size]:
@@ -58,14 +63,19 @@ def _box(row: dict) -> tuple[Box | None, Size]:
 def score(answer: Answer, gold: Gold) -> Parts:
     """Compare an answer with the gold."""
     same_type = type(answer.action) is type(gold.answer.action)
-    if isinstance(gold.answer.action, Complete):
-        coord, intent = same_type, same_type and "target page" in answer.explain.lower()
-        right = same_type
+    if gold.box is None:
+        coord = right = answer.action == gold.answer.action  # of a scroll, the direction
+        intent = right and _intent(gold.answer.action) in answer.explain.lower()
     else:
         coord = same_type and clickable(gold.box, gold.canvas).contains(answer.action.x, answer.action.y)
         intent = same_type and answer.icon == gold.answer.icon
         right = coord and intent
     return Parts(int(same_type), int(coord), int(intent), int(answer.well_formed), int(right))
+
+
+def _intent(action: Complete | Scroll) -> str:
+    """What an explanation of an action without a point must say."""
+    return "target page" if isinstance(action, Complete) else f"scroll {action.direction}"
 
 
 def closeness(answer: Answer, gold: Gold) -> float:

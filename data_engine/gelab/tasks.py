@@ -8,7 +8,7 @@ from .graph import ROOT, PageGraph, WorldError
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """From ``start`` to ``goal``; ``length`` is the number of clicks on a shortest path, 1 or more."""
+    """From ``start`` to ``goal``; ``length`` is the number of steps on a shortest path, 1 or more."""
 
     start: str
     goal: str

@@ -1,9 +1,12 @@
 """A world on disk: the graph in the authors' ``ui_structure.json`` schema, its screenshots, and its fingerprint.
 
     WORLD/ui_structure.json     pages, layout and transitions (the authors' schema; metadata as imported or generated)
-    WORLD/pages/page_N.png      one screenshot a page, ``page_size`` pixels
+    WORLD/pages/page_N.png      one screenshot a page, ``page_size`` pixels (page_N+1.png: scrolled down once)
     WORLD/manifest.json         fingerprint, canvas, page size, icon sources, arguments, hashes
 
+The structure has no look in it: theme, captions and cards stand in the manifest's arguments, where they are not the
+authors' (``style.Style.of`` reads them). An icon without a transition is a distractor: a click on it opens nothing.
+So does ``scroll``, the half screens by which pages are taller than the screen; boxes are then those of the whole page.
 The fingerprint is a hash of graph, layout and pixels. Rows carry it; loading and scoring compare it.
 """
 
@@ -18,15 +21,17 @@ from PIL import Image
 
 from ..dataset import DataError, read_json, read_manifest, sha256
 from ..geometry import Box, Size
+from .actions import space_of
 from .graph import Element, Page, PageGraph, WorldError, check
 from .layout import CANVAS
+from .style import Style
 
 KIND = "gelab-world"
 STRUCTURE = "ui_structure.json"
 
 
 def picture_path(page: str) -> str:
-    """Path of a page's screenshot below its world."""
+    """Path of the screenshot of a page, or of one of its screens, below its world."""
     return f"pages/{page}.png"
 
 
@@ -39,17 +44,24 @@ class World:
         self.manifest = read_manifest(self.folder, KIND)
         if sha256(self.folder / STRUCTURE) != self.manifest["files"].get(STRUCTURE):
             raise DataError(f"{self.folder / STRUCTURE}: was changed after the world was built; build it again")
-        self.graph = from_structure(read_json(self.folder / STRUCTURE), str(self.folder / STRUCTURE))
+        scroll = self.manifest["arguments"].get("scroll", 0)
+        self.graph = from_structure(read_json(self.folder / STRUCTURE), str(self.folder / STRUCTURE), scroll)
         self.page_size = Size(*self.manifest["page_size"])
+        self.style = Style.of(self.manifest["arguments"])
         self.fingerprint: str = self.manifest["fingerprint"]
         self.screenshot = lru_cache(maxsize=None)(self._screenshot)
+
+    @property
+    def space(self) -> str:
+        """The action space of its agents."""
+        return space_of(self.graph.scroll)
 
     def picture(self, page: str) -> Path:
         return self.folder / picture_path(page)
 
     def check_pictures(self) -> None:
         """Raises DataError at the first screenshot that is missing or was changed."""
-        for page in self.graph.pages:
+        for page in self.graph.screens:
             self._checked_picture(page)
 
     def _checked_picture(self, page: str) -> Path:
@@ -99,8 +111,11 @@ def _page_record(page: Page) -> dict:
     }
 
 
-def from_structure(structure: dict, where: str) -> PageGraph:
-    """The graph of a ``ui_structure.json``. Raises WorldError naming file, page and fault."""
+def from_structure(structure: dict, where: str, scroll: int = 0) -> PageGraph:
+    """The graph of a ``ui_structure.json``, its pages ``scroll`` half screens taller than the screen.
+
+    Raises WorldError naming file, page and fault.
+    """
     pages = {}
     if not isinstance(structure, dict) or not isinstance(structure.get("pages"), dict):
         raise WorldError(f"{where}: no object 'pages'; not GE-Lab's schema")
@@ -109,7 +124,7 @@ def from_structure(structure: dict, where: str) -> PageGraph:
             pages[name] = _read_page(name, record)
         except (KeyError, TypeError, ValueError) as fault:
             raise WorldError(f"{where}: {name}: {type(fault).__name__} {fault}; not GE-Lab's schema") from None
-    return check(PageGraph(pages, CANVAS), where)
+    return check(PageGraph(pages, CANVAS, scroll), where)
 
 
 def _read_page(name: str, record: dict) -> Page:

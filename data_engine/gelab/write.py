@@ -17,10 +17,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ..dataset import DataError, is_made, new_folder, read_manifest, write_manifest, write_rows
-from ..geometry import fits_patches
+from ..geometry import Size, fits_patches
 from . import prompts
 from .graph import PageGraph, WorldError
-from .rows import RowMaker, episode_row, task_row, without_answer
+from .rows import RowMaker, episode_row, space_column, task_row, without_answer
 from .tasks import Task, all_tasks, subtree_pages
 from .world import World
 
@@ -48,7 +48,7 @@ def write(world_folder: Path, out: Path, options: Options = Options()) -> dict:
     Raises DataError or WorldError in one line.
     """
     world = World(world_folder)
-    _check_page_size(world)
+    check_page_size(world.page_size)
     arguments = asdict(options) | {"sft_subtrees": list(options.sft_subtrees), "world": world.fingerprint}
     _check_options(options, world, out)
     if not is_made(out, KIND, arguments):
@@ -61,7 +61,8 @@ def write(world_folder: Path, out: Path, options: Options = Options()) -> dict:
                 KIND,
                 arguments,
                 fingerprint=world.fingerprint,
-                prompt_sha256=prompts.sha256(),
+                prompt_sha256=prompts.sha256(world.space),
+                **space_column(world.graph),
                 page_size=world.page_size,
                 max_pixels=world.page_size.width * world.page_size.height,
                 rows=counts,
@@ -77,10 +78,10 @@ def _check_options(options: Options, world: World, out: Path) -> None:
         raise DataError(f"{out}: lies inside the world, which is copied into it; choose a folder beside it")
 
 
-def _check_page_size(world: World) -> None:
+def check_page_size(size: Size) -> None:
     """Pages must pass the model's resize untouched: sides in merged patches of 28 (Qwen2.5-VL) or 32 (Qwen3-VL)."""
-    if not fits_patches(world.page_size):
-        raise WorldError(f"page size {world.page_size}: sides must be multiples of 28 or of 32; build with 448x448")
+    if not fits_patches(size):
+        raise WorldError(f"page size {size}: sides must be multiples of 28 or of 32; build with 448x448")
 
 
 def _write_files(folder: Path, graph: PageGraph, options: Options) -> tuple[dict[str, int], dict[str, int]]:

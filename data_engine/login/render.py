@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 
 from ..geometry import Box, Size
 from . import png
-from .fonts import font
+from .fonts import font, width
 from .forms import CANVAS, DECOY, FIELD, SCENARIOS, Element, Form, View
 from .layout import scale, type_pixels
 from .marks import draw_marks
@@ -26,9 +26,9 @@ class Screen:
         self._secret = {field.name for field in SCENARIOS[form.scenario].fields if field.secret}
         self._packed: dict[tuple, png.Packed] = {}
         self._kept = self._draw_blank()
-        self._shown: list[tuple] = [(i, "", False) for i in range(len(self.fields))]
-        self._patches = {state: self._blank_field(self.fields[state[0]]) for state in self._shown}
-        self._strip_fields = [self._touching(index) for index in png.strips(page_size.height)]
+        self._states: list[tuple] = [(i, "", False) for i in range(len(self.fields))]
+        self._patches = {state: self._blank_field(self.fields[state[0]]) for state in self._states}
+        self._strip_fields = self._touching()
 
     def place(self, box: Box) -> Box:
         """A canvas box on this page."""
@@ -51,11 +51,9 @@ class Screen:
         """The picture that is kept, repainted where a field changed since the last call."""
         for i, (field, text) in enumerate(zip(self.fields, view.texts, strict=True)):
             state = (i, text, self.focus and field.name == view.focus)
-            if state != self._shown[i]:
-                if state not in self._patches:
-                    self._patches[state] = self._draw_field(*state)
-                self._kept.paste(*self._patches[state])
-                self._shown[i] = state
+            if state != self._states[i]:
+                self._kept.paste(*self._patch(*state))
+                self._states[i] = state
         return self._kept
 
     def _key(self, index: int, view: View) -> tuple:
@@ -64,11 +62,11 @@ class Screen:
             return index, True
         return index, *((i, view.texts[i], view.focus == self.fields[i].name) for i in self._strip_fields[index])
 
-    def _touching(self, index: int) -> list[int]:
-        """The fields that can change a strip, their rings included."""
-        top, bottom = index * png.STRIP, (index + 1) * png.STRIP
-        boxes = (self.place(field.box) for field in self.fields)
-        return [i for i, b in enumerate(boxes) if b.y1 - self.ring < bottom and b.y2 + self.ring >= top]
+    def _touching(self) -> list[list[int]]:
+        """Of each strip, the fields that can change it, their rings included."""
+        spans = [(box.y1 - self.ring, box.y2 + self.ring) for box in (self.place(field.box) for field in self.fields)]
+        tops = (index * png.STRIP for index in png.strips(self.size.height))
+        return [[i for i, (y1, y2) in enumerate(spans) if y1 < top + png.STRIP and y2 >= top] for top in tops]
 
     def _draw_blank(self) -> Image.Image:
         style = self.style
@@ -100,29 +98,43 @@ class Screen:
         corner = box.x1 - self.ring, box.y1 - self.ring
         return self._kept.crop((*corner, box.x2 + self.ring + 1, box.y2 + self.ring + 1)), corner
 
-    def _draw_field(self, i: int, text: str, focused: bool) -> tuple[Image.Image, tuple[int, int]]:
-        """Field ``i`` with its text, the end in sight as in a browser; with ring and caret if it is in focus."""
+    def _patch(self, i: int, text: str, focused: bool) -> tuple[Image.Image, tuple[int, int]]:
+        """Field ``i`` with its text, with ring and caret if it is in focus, and where that is on the picture."""
+        if (i, text, focused) not in self._patches:
+            draw = self._draw_focus if focused else self._draw_field
+            self._patches[i, text, focused] = draw(i, text)
+        return self._patches[i, text, focused]
+
+    def _inside(self, patch: Image.Image) -> Box:
+        """The field's box on its patch."""
+        return Box(self.ring, self.ring, patch.width - self.ring - 1, patch.height - self.ring - 1)
+
+    def _shown(self, i: int, text: str) -> tuple[str, float]:
+        """What a field shows, the end in sight as in a browser, and how far from its left edge that ends, in pixels."""
+        secret = self.fields[i].name in self._secret
+        shown = self.style.secret * len(text) if secret else " ".join(text.split("\n"))
+        box, pad = self.place(self.fields[i].box), max(3, round(self.style.pad * self.scale))
+        return shown, min(pad + width(self.style.family, self.type.size, shown), box.x2 - box.x1 - pad)
+
+    def _draw_field(self, i: int, text: str) -> tuple[Image.Image, tuple[int, int]]:
         blank, corner = self._patches[i, "", False]
-        patch, field = blank.copy(), self.fields[i]
+        patch, box, (shown, end) = blank.copy(), self._inside(blank), self._shown(i, text)
         draw = ImageDraw.Draw(patch)
-        box = Box(self.ring, self.ring, patch.width - self.ring - 1, patch.height - self.ring - 1)
-        pad = max(3, round(self.style.pad * self.scale))
-        shown = self.style.secret * len(text) if field.name in self._secret else " ".join(text.split("\n"))
-        end = min(box.x1 + pad + self.type.getlength(shown), box.x2 - pad)
-        if shown:
-            draw.text((end, (box.y1 + box.y2) / 2), shown, self.style.field_ink, self.type, "rm")
-            patch.paste(blank.crop((0, 0, box.x1 + 1, patch.height)), (0, 0))  # cut off left of the box
-        if focused:
-            self._draw_focus(draw, box, round(end) + 1)
+        draw.text((box.x1 + end, (box.y1 + box.y2) / 2), shown, self.style.field_ink, self.type, "rm")
+        patch.paste(blank.crop((0, 0, box.x1 + 1, patch.height)), (0, 0))  # cut off left of the box
         return patch, corner
 
-    def _draw_focus(self, draw: ImageDraw.ImageDraw, box: Box, x: int) -> None:
-        """A ring around the box, and a caret at ``x``."""
+    def _draw_focus(self, i: int, text: str) -> tuple[Image.Image, tuple[int, int]]:
+        """A ring around the box, and a caret after the text."""
+        plain, corner = self._patch(i, text, False)
+        patch, box = plain.copy(), self._inside(plain)
+        draw, x = ImageDraw.Draw(patch), round(box.x1 + self._shown(i, text)[1]) + 1
         for i in range(1, self.ring + 1):
             draw.rectangle((box.x1 - i, box.y1 - i, box.x2 + i, box.y2 + i), None, self.style.focus)
         middle, half = (box.y1 + box.y2) / 2, 0.55 * self.type.size
         thick = max(0, round(self.scale) - 1)
         draw.rectangle((x, middle - half, x + thick, middle + half), self.style.field_ink)
+        return patch, corner
 
     def _draw_success(self) -> Image.Image:
         """The page after the form was accepted: one or two lines, 60 canvas pixels apart, around the middle."""

@@ -21,10 +21,10 @@ class Stage:
     naming: float
 
 
-# A model without sight stands still before it can tell which of several things is meant. So it learns first where the only
-# thing on a page is (on the grid there are 32 places, so the digits of an answer are few) and, on cuttings, what it is;
-# then which of two is meant, with two names in all, then four, eight, forty, hundreds. With hundreds from the start each
-# name is too rare to find out that names and places belong together.
+# A model without sight stands still before it can tell which of several things is meant. So it learns first where the
+# only thing on a page is (on the grid there are 32 places, so the digits of an answer are few) and, on cuttings, what
+# it is; then which of two is meant, with two names in all, then four, eight, forty, hundreds. With hundreds from the
+# start each name is too rare to find out that names and places belong together.
 STAGES = {
     "start": Stage({screens.one: 0.4, screens.tile: 0.4, screens.crop_sign: 0.2}, naming=0.6),
     "one": Stage({screens.one: 1.0}, naming=0.3),
@@ -32,6 +32,9 @@ STAGES = {
     "four": Stage({screens.four: 0.8, screens.one: 0.1, screens.tile: 0.1}, naming=0.3),
     "eight": Stage({screens.eight: 0.8, screens.one: 0.1, screens.tile: 0.1}, naming=0.3),
     "shapes": Stage({screens.shapes: 0.8, screens.one: 0.1, screens.tile: 0.1}, naming=0.3),
+    "icons": Stage(
+        {screens.icons: 0.6, screens.free: 0.1, screens.shapes: 0.1, screens.one: 0.1, screens.tile: 0.1}, naming=0.5
+    ),
     "see": Stage(
         {
             screens.icons: 0.35,

@@ -11,7 +11,7 @@
 # Again:     the same command; what is there is reused, and a training that was killed goes on from its last checkpoint.
 # Flags:     those after the command are the training's, and win
 # Leaves:    RUN/data/ RUN/model/ RUN/runs/ and, as published, RUN/eval/eval_qwen_base.json eval_qwen_ft.json
-#            eval_claude.json eval_gpt51.json and RUN/plots/
+#            eval_claude.json eval_gpt51.json and RUN/plots/; RUN/report.html shows what goes wrong
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../_machine.sh"
 CONFIG="${CONFIG:-coord}"
@@ -81,5 +81,6 @@ if [[ -n "${OPENAI_API_KEY:-}" ]]; then
     plot=qwen_vs_apis
 fi
 
-# 4. Bars.
+# 4. Bars, and a page to look at.
 python "$ROOT"/eval/plot_metrics.py --files "${files[@]}" --labels "${labels[@]}" --output "$RUN/plots/$plot.png"
+python "$ROOT"/eval/report.py "$RUN"

@@ -5,6 +5,7 @@ text      a row's messages on their own: columns, roles, image tags, system prom
 rows      a row against its world: replayed in the graph, not written again
 pages     a world folder: structure, screenshots against a new drawing, fingerprint
 folder    a rows folder: manifest, hashes, counts, and all of the above
+many      a folder of many worlds, and of rows over many worlds
 """
 
 from .folder import Report, verify

@@ -1,13 +1,20 @@
 """Manifests as they must be."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
 import msgspec
 
 from ...dataset import MANIFEST
+from ...geometry import Size, fits_patches
+from .. import prompts
+from ..actions import CLICK_SPACE
+from ..page import MOST
+from ..style import Style
 from .faults import Fault
 
+Space = Literal["click", "click_scroll"]
 Pixels = Annotated[int, msgspec.Meta(ge=1, le=10_000)]
 
 
@@ -16,6 +23,14 @@ class WorldArguments(msgspec.Struct):
 
     page_size: tuple[Pixels, Pixels]
     icons: dict[str, str] | None
+    theme: Literal["light", "dark"] = "light"
+    captions: bool = False
+    cards: bool = False
+    scroll: Annotated[int, msgspec.Meta(ge=0, le=MOST)] = 0
+
+    @property
+    def style(self) -> Style:
+        return Style(self.theme, self.captions, self.cards)
 
 
 class WorldManifest(msgspec.Struct):
@@ -29,6 +44,7 @@ class WorldManifest(msgspec.Struct):
     page_size: tuple[Pixels, Pixels]
     icons: dict[str, str]
     files: dict[str, str]
+    blank_of: str | None = None  # fingerprint of the world that this one is the blind twin of
 
 
 class Arguments(msgspec.Struct):
@@ -43,13 +59,11 @@ class Arguments(msgspec.Struct):
     world: str
 
 
-class RowsManifest(msgspec.Struct):
-    """What data_engine.gelab.write writes beside the rows."""
+class Written(msgspec.Struct, kw_only=True):
+    """What every manifest beside rows says."""
 
-    kind: Literal["gelab-rows"]
-    arguments: Arguments
-    fingerprint: str
     prompt_sha256: str
+    action_space: Space = CLICK_SPACE
     page_size: tuple[Pixels, Pixels]
     max_pixels: int
     rows: dict[str, int]
@@ -57,7 +71,54 @@ class RowsManifest(msgspec.Struct):
     files: dict[str, str]
 
 
-Manifest = TypeVar("Manifest", WorldManifest, RowsManifest)
+class RowsManifest(Written, kw_only=True):
+    """What data_engine.gelab.write writes beside the rows."""
+
+    kind: Literal["gelab-rows"]
+    arguments: Arguments
+    fingerprint: str
+    blank_of: str | None = None  # as the world's
+
+
+class Made(msgspec.Struct):
+    """A world of a collection: its fingerprint, and the hash of its own manifest."""
+
+    fingerprint: str
+    manifest: str
+
+
+class WorldsManifest(msgspec.Struct):
+    """What data_engine.gelab.build_many writes beside the worlds."""
+
+    kind: Literal["gelab-worlds"]
+    versions: dict[str, str]
+    worlds: dict[str, Made]
+
+
+class ManyArguments(msgspec.Struct):
+    """What decides the rows of many worlds."""
+
+    tasks_per_world: int
+    clicks: Literal["uniform", "center"]
+    parquet: bool
+
+
+class Split(msgspec.Struct):
+    """World name -> fingerprint."""
+
+    train: dict[str, str]
+    eval: dict[str, str]
+
+
+class ManyRowsManifest(Written, kw_only=True):
+    """What data_engine.gelab.write_many writes beside the rows."""
+
+    kind: Literal["gelab-many-rows"]
+    arguments: ManyArguments
+    split: Split
+
+
+Manifest = TypeVar("Manifest", WorldManifest, RowsManifest, WorldsManifest, ManyRowsManifest)
 
 
 def load_manifest(folder: Path, kind: type[Manifest], below: str = "") -> Manifest | Fault:
@@ -69,3 +130,12 @@ def load_manifest(folder: Path, kind: type[Manifest], below: str = "") -> Manife
         return Fault(where, None, "missing file", "every finished folder has one")
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         return Fault(where, None, "broken manifest", str(error))
+
+
+def stale(manifest: RowsManifest | ManyRowsManifest) -> Iterator[tuple[str, str]]:
+    """What about a manifest of rows does not fit this prompt builder, and the model's resize."""
+    if manifest.prompt_sha256 != (here := prompts.sha256(manifest.action_space)):
+        yield "other prompts", f"prompt_sha256 {manifest.prompt_sha256[:12]}, here it is {here[:12]}"
+    width, height = manifest.page_size
+    if manifest.max_pixels != width * height or not fits_patches(Size(width, height)):
+        yield "page size", f"max_pixels {manifest.max_pixels} would resize pages of {width}x{height}"

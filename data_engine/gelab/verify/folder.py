@@ -1,4 +1,7 @@
-"""A rows folder: manifest, hashes, counts, and every row of every file. A world folder: the world alone."""
+"""A rows folder: manifest, hashes, counts, and every row of every file. A world folder: the world alone.
+
+Folders of many worlds, and of rows over many worlds: many.py.
+"""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -7,8 +10,7 @@ import msgspec
 
 from ...dataset import MANIFEST, DataError
 from ...faults import Report, check_files
-from ...geometry import Size, fits_patches
-from .. import prompts
+from ..actions import space_of
 from ..graph import PageGraph, WorldError
 from ..rows import ICON_COPIES
 from ..tasks import subtree_pages
@@ -16,7 +18,8 @@ from ..world import KIND as WORLD_KIND
 from ..write import EDGE_COPIES
 from ..write import KIND as ROWS_KIND
 from .faults import Fault
-from .files import Arguments, RowsManifest, load_manifest
+from .files import Arguments, RowsManifest, load_manifest, stale
+from .many import MANY_KINDS, check_many
 from .pages import ProvenWorld, check_world
 from .rows import RowChecker
 from .text import EpisodeRow, StepRow, TaskRow
@@ -36,18 +39,20 @@ RL = {"st_rl.jsonl", "mt_rl.jsonl"}  # the gold does not stand in the messages
 def verify(
     folder: Path, limit: int | None = None, done: Callable[[str, int], None] = lambda name, rows: None
 ) -> Report:
-    """Prove a rows folder (``limit``: the first rows of each file) or a world folder; calls ``done`` after each file.
+    """Prove a folder of rows (``limit``: the first of each file) or of worlds; calls ``done`` after each file.
 
     Raises DataError in one line if the folder is neither.
     """
     report = Report()
     kind = _kind(folder)
+    if kind in MANY_KINDS:
+        return check_many(folder, kind, limit, done)
     below = "world/" if kind == ROWS_KIND else ""
     world = check_world(folder / below, below)
     report.faults += world.faults
     if world.graph:
-        report.checked[below + "pages"] = len(world.graph.pages)
-        done(below + "pages", len(world.graph.pages))
+        report.checked[below + "pages"] = len(world.graph.screens)
+        done(below + "pages", len(world.graph.screens))
     if kind == ROWS_KIND:
         _check_rows(folder, world, limit, report, done)
     report.faults = list(dict.fromkeys(report.faults))  # a page's hash stands in two manifests
@@ -63,8 +68,8 @@ def _kind(folder: Path) -> str:
         kind = manifest["kind"]
     except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):
         return ROWS_KIND if (folder / "world").is_dir() else WORLD_KIND
-    if kind not in (ROWS_KIND, WORLD_KIND):
-        raise DataError(f"{folder}: holds {kind!r}; give a folder of {ROWS_KIND} or {WORLD_KIND}")
+    if kind not in (ROWS_KIND, WORLD_KIND, *MANY_KINDS):
+        raise DataError(f"{folder}: holds {kind!r}; give {', '.join((ROWS_KIND, WORLD_KIND, *MANY_KINDS))}")
     return kind
 
 
@@ -93,11 +98,7 @@ def _check_rows(folder: Path, world: ProvenWorld, limit: int | None, report: Rep
 
 def _manifest_faults(manifest: RowsManifest, world: ProvenWorld) -> Iterator[tuple[str, str]]:
     """The manifest fits the world beside it, this prompt builder, and the model's resize."""
-    if manifest.prompt_sha256 != prompts.sha256():
-        yield "other prompts", f"prompt_sha256 {manifest.prompt_sha256[:12]}, here it is {prompts.sha256()[:12]}"
-    width, height = manifest.page_size
-    if manifest.max_pixels != width * height or not fits_patches(Size(width, height)):
-        yield "page size", f"max_pixels {manifest.max_pixels} would resize pages of {width}x{height}"
+    yield from stale(manifest)
     for name in FILES.keys() - (manifest.files.keys() & manifest.rows.keys()):
         yield "broken manifest", f"has no {name}"
     if world.manifest is None:
@@ -105,6 +106,10 @@ def _manifest_faults(manifest: RowsManifest, world: ProvenWorld) -> Iterator[tup
     if {manifest.fingerprint, manifest.arguments.world} != {world.manifest.fingerprint}:
         there = world.manifest.fingerprint[:12]
         yield "other world", f"rows of world {manifest.fingerprint[:12]} lie with world {there}"
+    if manifest.blank_of != world.manifest.blank_of:
+        yield "other world", f"rows say blank_of {manifest.blank_of}, their world says {world.manifest.blank_of}"
+    if world.graph and manifest.action_space != space_of(world.graph.scroll):
+        yield "wrong column", f"rows are in {manifest.action_space!r}, the world is {space_of(world.graph.scroll)!r}"
     if manifest.page_size != world.manifest.page_size:
         yield "page size", f"rows are for {manifest.page_size}, the world has {world.manifest.page_size}"
 

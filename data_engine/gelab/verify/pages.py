@@ -1,7 +1,7 @@
 """A world folder: its structure, its screenshots against a new drawing, its fingerprint.
 
 Built-in icons are drawn anew and must be there pixel for pixel. Of pictures from a user's folder the files are not at
-hand: their boxes must hold something, and all around them (page name, back, home, white ground) must be as drawn.
+hand: their boxes must hold something, and all around them (page name, back, home, ground) must be as drawn.
 """
 
 from collections.abc import Iterator
@@ -16,10 +16,12 @@ import numpy as np
 from ...dataset import MANIFEST
 from ...faults import check_files
 from ...geometry import Box, Size
-from ..graph import BACK, HOME, Page, PageGraph
-from ..icons import IconSet
+from ..graph import BACK, HOME, Element, Page, PageGraph
+from ..icons import IconSet, builtin_sources
 from ..layout import CANVAS, TITLE_BOX
+from ..page import shown
 from ..render import Renderer
+from ..style import Colour
 from ..world import STRUCTURE, fingerprint, from_structure, hash_pixels, picture_path, read_pixels
 from .faults import Fault
 from .files import WorldManifest, load_manifest
@@ -45,7 +47,7 @@ def check_world(folder: Path, below: str = "") -> ProvenWorld:
     faults = list(check_files(folder, manifest.files, below, fault=Fault))
     try:
         structure = msgspec.json.decode((folder / STRUCTURE).read_bytes())
-        graph = from_structure(structure, STRUCTURE)
+        graph = from_structure(structure, STRUCTURE, manifest.arguments.scroll)
     except (OSError, ValueError, TypeError, AttributeError) as error:
         return ProvenWorld([*faults, Fault(below + STRUCTURE, None, "broken world", str(error))])
     pages = Pages(folder, below, graph, manifest)
@@ -63,15 +65,15 @@ class Pages:
     def __init__(self, folder: Path, below: str, graph: PageGraph, manifest: WorldManifest):
         self.folder, self.below, self.graph, self.manifest = folder, below, graph, manifest
         self.size = Size(*manifest.page_size)
-        self.builtin = {icon.source for icon in IconSet().icons}
+        self.builtin = set(builtin_sources())
         self.sources = {name: source for name, source in manifest.icons.items() if source in self.builtin}
-        self.renderer = Renderer(IconSet(), self.sources, CANVAS, self.size)
+        self.renderer = Renderer(IconSet(), self.sources, CANVAS, self.size, manifest.arguments.style)
         self.hashes: dict[str, str] = {}
 
     def manifest_faults(self) -> Iterator[Fault]:
         """Canvas, pages and icons of the manifest are those of the graph."""
         names = {name for name in self.graph.places if name not in (BACK, HOME)}
-        pages = {picture_path(page) for page in self.graph.pages}
+        pages = {picture_path(page) for page in self.graph.screens}
         icons, files = self.manifest.icons, self.manifest.files
         odd = [f"no picture for {name!r}" for name in names - icons.keys()]
         odd += [f"a picture for {name!r}, which is on no page" for name in icons.keys() - names]
@@ -88,7 +90,7 @@ class Pages:
         return set(self.manifest.icons.values()) - (own.keys() if own else self.builtin)
 
     def faults(self) -> Iterator[Fault]:
-        for page in self.graph.pages.values():
+        for page in self.graph.screens.values():
             where = self.below + picture_path(page.id)
             try:
                 pixels = read_pixels(self.folder / picture_path(page.id))
@@ -105,6 +107,10 @@ class Pages:
         if size != self.size:
             yield "page size", f"is {size}, the manifest says {self.size}"
             return
+        if self.manifest.blank_of:
+            if (pixels != pixels[0, 0]).any():
+                yield "wrong screenshot", "shows something, the manifest says that it is blank"
+            return
         regions = {element.name: _region(pixels, element.box, self.size) for element in page.elements}
         for name, region in regions.items():
             if not region.size or (region == region[0, 0]).all():
@@ -114,14 +120,14 @@ class Pages:
 
     def _compare(self, page: Page, pixels: np.ndarray) -> Iterator[tuple[str, str]]:
         """The screenshot against a new drawing, wherever the new drawing knows what should be there."""
-        drawn = tuple(e for e in page.elements if e.system or e.name in self.sources)
-        wanted = np.asarray(self.renderer.page(replace(page, elements=drawn)))
+        drawn, cut = (tuple(filter(self._is_known, elements)) for elements in (page.elements, page.cut))
+        wanted = np.asarray(self.renderer.page(replace(page, elements=drawn, cut=cut)))
         if np.array_equal(pixels, wanted):
             return
         known = np.ones(pixels.shape[:2], bool)
-        for element in page.elements:
-            if element not in drawn:
-                _region(known, element.box, self.size)[:] = False
+        for element, box in shown(page, CANVAS):
+            if not self._is_known(element):
+                _region(known, box, self.size)[:] = False
         wrong = self._differs(pixels, wanted) & known
         if not wrong.any():
             return
@@ -130,6 +136,9 @@ class Pages:
             yield "shifted screenshot", f"everything stands {shift[0]:+} pixels right and {shift[1]:+} pixels down"
         else:
             yield "wrong screenshot", f"is not {page.id}: {', '.join(self._where(page, wrong))} differ"
+
+    def _is_known(self, element: Element) -> bool:
+        return element.system or element.name in self.sources
 
     def _differs(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         allowed = 0 if self._same_versions else _OTHER_VERSION
@@ -145,19 +154,20 @@ class Pages:
     def _shift(self, pixels: np.ndarray, wanted: np.ndarray, known: np.ndarray) -> tuple[int, int] | None:
         """(dx, dy) if the screenshot is the drawing, moved: guessed from the page name, proven on the whole."""
         bottom = TITLE_BOX.scaled(CANVAS, self.size).y2 * 3 // 2
-        here, there = _corner(pixels[:bottom]), _corner(wanted[:bottom])
+        ground = self.renderer.colours.ground
+        here, there = _corner(pixels[:bottom], ground), _corner(wanted[:bottom], ground)
         if here is None or there is None or here == there:
             return None
         dx, dy = here[0] - there[0], here[1] - there[1]
         moved = np.roll(wanted, (dy, dx), axis=(0, 1))
         compared = known & np.roll(known, (dy, dx), axis=(0, 1))
         still = self._differs(pixels, moved) & compared
-        inked = self._differs(wanted, np.full_like(wanted, 255)) & compared
+        inked = self._differs(wanted, np.full_like(wanted, ground)) & compared
         return (dx, dy) if still.sum() * 10 < inked.sum() else None
 
     def _where(self, page: Page, wrong: np.ndarray) -> list[str]:
         """What differs, in words."""
-        boxes = {"the page name": TITLE_BOX} | {repr(e.name): e.box for e in page.elements}
+        boxes = {"the page name": TITLE_BOX} | {repr(e.name): box for e, box in shown(page, CANVAS)}
         found, rest = [], wrong.copy()
         for name, box in boxes.items():
             if _region(wrong, box, self.size).any():
@@ -172,7 +182,7 @@ def _region(pixels: np.ndarray, box: Box, size: Size) -> np.ndarray:
     return pixels[y1:y2, x1:x2]
 
 
-def _corner(pixels: np.ndarray) -> tuple[int, int] | None:
-    """(x, y) of the first column and row that are not all white; None for a white picture."""
-    inked = (pixels < 255).any(axis=2)
+def _corner(pixels: np.ndarray, ground: Colour) -> tuple[int, int] | None:
+    """(x, y) of the first column and row that are not all ground; None for an empty picture."""
+    inked = (pixels != ground).any(axis=2)
     return (int(inked.any(axis=0).argmax()), int(inked.any(axis=1).argmax())) if inked.any() else None

@@ -1,0 +1,84 @@
+"""The blind twin of a rows folder: the same rows, byte for byte, over a world of blank screenshots.
+
+    python -m data_engine.gelab.blank DATA OUT
+
+Page ids stand in instructions and histories, so a world can be learnt by heart without looking. What a model learns
+from OUT it learns from the text alone. Each page is white and keeps its size, so a row has as many image tokens as
+before. Graph and layout are DATA's, the pixels are not: OUT has a fingerprint of its own, and both its manifests name
+the original's under ``blank_of``.
+"""
+
+import argparse
+import shutil
+import sys
+from pathlib import Path
+
+from PIL import Image
+
+from ..dataset import DataError, is_made, new_folder, read_json, read_manifest, verified_path, write_manifest
+from .graph import WorldError
+from .render import png
+from .world import KIND as WORLD
+from .world import STRUCTURE, World, fingerprint, hash_pixels, picture_path
+from .write import KIND as ROWS
+
+GROUND = "white"  # of a page without its icons and its name
+_KEPT = ("prompt_sha256", "page_size", "max_pixels", "rows", "merged")  # of the rows' manifest
+
+
+def blank(data: Path, out: Path) -> dict:
+    """Write the twin ``out`` of the rows folder ``data`` and return its manifest; does nothing if it is there already.
+
+    Raises DataError or WorldError in one line.
+    """
+    data, out = Path(data), Path(out)
+    rows, world = read_manifest(data, ROWS), World(data / "world")
+    if "blank_of" in rows:
+        raise DataError(f"{data}: its screenshots are blank already; give the rows it was made from")
+    if data.resolve() in out.resolve().parents:
+        raise DataError(f"{out}: lies inside {data}; choose a folder beside it")
+    picture = Image.new("RGB", world.page_size, GROUND)
+    pixels = dict.fromkeys(world.graph.pages, hash_pixels(picture))
+    twin = {
+        "fingerprint": fingerprint(read_json(world.folder / STRUCTURE), world.page_size, pixels),
+        "blank_of": world.fingerprint,
+    }
+    arguments = rows["arguments"] | {"world": twin["fingerprint"]}
+    if not is_made(out, ROWS, arguments):
+        with new_folder(out) as folder:
+            for name in rows["rows"]:
+                shutil.copyfile(verified_path(data, name, ROWS, rows), folder / name)
+            _write_world(folder / "world", world, png(picture), twin)
+            write_manifest(folder, ROWS, arguments, **{name: rows[name] for name in _KEPT}, **twin)
+    return read_manifest(out, ROWS)
+
+
+def _write_world(folder: Path, world: World, picture: bytes, twin: dict) -> None:
+    """The world's structure, and the same blank picture for each page."""
+    (folder / "pages").mkdir(parents=True)
+    shutil.copyfile(world.folder / STRUCTURE, folder / STRUCTURE)
+    for page in world.graph.pages:
+        (folder / picture_path(page)).write_bytes(picture)
+    kept = {name: world.manifest[name] for name in ("canvas", "page_size", "icons")}
+    write_manifest(folder, WORLD, world.manifest["arguments"] | {"blank": True}, **kept, **twin)
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m data_engine.gelab.blank", description=__doc__.split(":")[0])
+    parser.add_argument("data", type=Path, metavar="DATA", help="folder written by data_engine.gelab.write")
+    parser.add_argument("out", type=Path, metavar="OUT", help="folder to write")
+    args = parser.parse_args(argv)
+    try:
+        manifest = blank(args.data, args.out)
+    except (DataError, WorldError, OSError) as error:
+        print(f"blank: {error}", file=sys.stderr)
+        return 2
+    rows = sum(manifest["rows"].values())
+    print(
+        f"{args.out}: {rows:,} rows of {manifest['blank_of'][:12]}, blank, fingerprint {manifest['fingerprint'][:12]}"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

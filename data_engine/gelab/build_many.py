@@ -1,0 +1,165 @@
+"""Build many worlds: ``python -m data_engine.gelab.build_many OUT --worlds N [--seed S] [--workers W | --ray ADDRESS]``
+
+000000/ ...    a world folder each, as data_engine.gelab.build writes it
+manifest.json  arguments, and the fingerprint of each world; written last
+
+World i follows from (--seed, i) and the options alone: shards, workers, machines and interruptions change no byte. A
+killed run goes on with the same command.
+"""
+
+import argparse
+import re
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from tqdm import tqdm
+
+from ..dataset import MANIFEST, DataError, is_made, read_manifest, sha256, versions, write_json
+from ..seeds import rng
+from ..shards import only_run, run_shards
+from .build import build, options
+from .world import KIND as WORLD_KIND
+
+KIND = "gelab-worlds"
+SHARD = 16  # worlds that a worker is given at a time: below a second of small worlds
+_NAME = re.compile(r"\d{6,}(\.part)?")
+
+
+def world_name(number: int) -> str:
+    """The folder of world ``number``, 0 .. N-1."""
+    return f"{number:06d}"
+
+
+def world_seed(seed: int, number: int) -> int:
+    """The --seed of world ``number``: a hash, so that collections of near seeds share no world. Below 2**53 (JSON)."""
+    return int(rng(seed, "world", number).integers(1 << 53))
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Some worlds of one collection: what a worker gets. ``options`` are arguments of ``build``."""
+
+    out: Path
+    numbers: tuple[int, ...]
+    seed: int
+    options: Mapping[str, Any]
+
+
+def build_shard(shard: Shard) -> int:
+    """Build the worlds of a shard, each whole or not at all; returns how many."""
+    for number in shard.numbers:
+        build(shard.out / world_name(number), seed=world_seed(shard.seed, number), **shard.options)
+    return len(shard.numbers)
+
+
+def build_many(
+    out: Path,
+    worlds: int,
+    seed: int = 0,
+    workers: int = 1,
+    ray: str | None = None,
+    shard: int = SHARD,
+    limit: int | None = None,
+    options: Mapping[str, Any] = MappingProxyType({}),
+) -> dict | None:
+    """Write the folder ``out`` of ``worlds`` worlds and return its manifest; worlds that are there stay.
+
+    ``ray``: see ``shards.run_shards``. ``shard``: worlds a task. ``limit``: build the first ones only, write no
+    manifest and return None. ``options`` are arguments of ``build``. Raises DataError, WorldError in one line.
+    """
+    _check(worlds, workers, shard, limit)
+    out = Path(out).resolve()
+    options = {k: v.resolve() if isinstance(v, Path) else v for k, v in options.items()}  # for workers elsewhere
+    with only_run(out):
+        _check_folder(out, worlds)
+        first = build(out / world_name(0), seed=world_seed(seed, 0), **options)  # raises if made with other options
+        arguments = {"worlds": worlds, "seed": seed} | {k: v for k, v in first["arguments"].items() if k != "seed"}
+        if (out / MANIFEST).exists() and is_made(out, KIND, arguments):
+            return read_manifest(out, KIND)
+        stop = worlds if limit is None else min(limit, worlds)
+        missing = [i for i in range(stop) if not (out / world_name(i) / MANIFEST).is_file()]
+        shards = [Shard(out, tuple(missing[i : i + shard]), seed, options) for i in range(0, len(missing), shard)]
+        with tqdm(total=stop, initial=stop - len(missing), desc="worlds", unit="world", dynamic_ncols=True) as bar:
+            for built in run_shards(build_shard, shards, workers, ray):
+                bar.update(built)
+        if stop < worlds:
+            return None
+        made = dict(_made(out, worlds, seed, first))
+        write_json(out / MANIFEST, {"kind": KIND, "arguments": arguments, "versions": versions(), "worlds": made})
+    return read_manifest(out, KIND)
+
+
+def _check(worlds: int, workers: int, shard: int, limit: int | None) -> None:
+    for name, value in ("worlds", worlds), ("workers", workers), ("shard", shard), ("limit", limit):
+        if value is not None and value < 1:
+            raise DataError(f"--{name} {value}: must be 1 or more")
+
+
+def _check_folder(out: Path, worlds: int) -> None:
+    """Nothing lies in ``out`` but worlds of this collection."""
+    for path in out.iterdir():
+        if path.name != MANIFEST and not _NAME.fullmatch(path.name):
+            raise DataError(f"{out}: holds {path.name}, which is no world; choose another folder")
+        if path.name != MANIFEST and int(path.stem) >= worlds:
+            raise DataError(f"{out}: holds world {path.stem}, beyond --worlds {worlds}; choose another folder")
+
+
+def _made(out: Path, worlds: int, seed: int, first: dict) -> Iterator[tuple[str, dict]]:
+    """(name, fingerprint and manifest hash) of each world, all of one making."""
+    for number in range(worlds):
+        name = world_name(number)
+        if not (out / name).is_dir():
+            raise DataError(f"{out / name}: built, but not here; machines need the same storage at this path")
+        made = read_manifest(out / name, WORLD_KIND)
+        if made["arguments"] != first["arguments"] | {"seed": world_seed(seed, number)}:
+            raise DataError(f"{out / name}: was made with other arguments; choose another folder or remove it")
+        if made["versions"] != versions():
+            raise DataError(f"{out / name}: was drawn by other package versions than are here; remove it")
+        yield name, {"fingerprint": made["fingerprint"], "manifest": sha256(out / name / MANIFEST)}
+
+
+def parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m data_engine.gelab.build_many", description=__doc__.split(":")[0], parents=[options()]
+    )
+    parser.add_argument("out", type=Path, metavar="OUT", help="folder to write")
+    parser.add_argument("--worlds", type=int, required=True, metavar="N", help="how many")
+    parser.add_argument("--seed", type=int, default=0)
+    engine = parser.add_mutually_exclusive_group()
+    engine.add_argument("--workers", type=int, default=1, metavar="W", help="processes of this machine")
+    engine.add_argument("--ray", metavar="ADDRESS", help="of a Ray cluster, auto, or local; storage is shared")
+    parser.add_argument("--shard", type=int, default=SHARD, metavar="N", help="worlds a task; changes no byte")
+    parser.add_argument("--limit", type=int, metavar="N", help="only the first N worlds now; run again for the others")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    given = vars(parser().parse_args(argv))
+    world = {name: given.pop(name) for name in vars(options().parse_args([]))}
+    there = sum(1 for _ in given["out"].glob(f"*[0-9]/{MANIFEST}"))
+    start = time.monotonic()
+    try:
+        manifest = build_many(**given, options=world)
+    except (ValueError, OSError) as error:  # DataError and WorldError are ValueErrors
+        print(f"build_many: {error}", file=sys.stderr)
+        return 2
+    print(_summary(given["out"], manifest, there, time.monotonic() - start))
+    return 0
+
+
+def _summary(out: Path, manifest: dict | None, there: int, seconds: float) -> str:
+    worlds = sum(1 for _ in out.glob(f"*[0-9]/{MANIFEST}"))
+    built = f"{worlds - there:,} built now, {(worlds - there) / seconds:.1f} worlds/s"
+    if manifest is None:
+        return f"{out}: {worlds:,} worlds, {built}; run again without --limit for the others"
+    different = len({world["fingerprint"] for world in manifest["worlds"].values()})
+    return f"{out}: {worlds:,} worlds, {different:,} of them different; {built}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

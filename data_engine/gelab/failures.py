@@ -1,0 +1,93 @@
+"""Which kind of failure an answer in GE-Lab is: on a walk, and in teacher-forced rows."""
+
+from pathlib import PurePosixPath
+
+from ..failures import EARLY, LATE, LOOP, MISSED, NAME, PARSE, RIGHT, WRONG
+from .actions import Click, Complete, ParseFailure, parse
+from .env import COMPLETE, HIT, MISS, UNREADABLE
+from .graph import BACK, HOME, Element, PageGraph
+from .metrics import score_prediction
+
+ASKED = ("icon", BACK, HOME, "complete")  # what is due on a page
+DONE = ("right icon", "other icon", BACK, HOME, "nothing", "complete", "unreadable")  # what was done there
+
+
+def walk_kinds(graph: PageGraph, walk: dict) -> list[str]:
+    """The kind of each turn of a trajectory, as eval/gelab_interactive.py writes it.
+
+    A click is right if it shortens the way to the goal. The answer after arrival is right if it is ``complete``.
+    """
+    left, seen, kinds = graph.distances_to(walk["goal"]), set(), []
+    for turn in walk["turns"]:
+        page, outcome = turn["page"], turn["outcome"]
+        if outcome == UNREADABLE:
+            kind = PARSE
+        elif page == walk["goal"]:
+            kind = RIGHT if outcome == COMPLETE else LATE
+        elif outcome != HIT:
+            kind = MISSED if outcome == MISS else EARLY
+        else:
+            kind = _click_kind(graph, left, page, turn["element"], seen)
+        kinds.append(kind)
+    return kinds
+
+
+def _click_kind(graph: PageGraph, left: dict[str, int], page: str, name: str, seen: set) -> str:
+    """The kind of a click on an element; ``seen`` gets every wrong one."""
+    target = graph.pages[page].element(name).target
+    if target and left[target] < left[page]:
+        return RIGHT
+    kind = LOOP if (page, name) in seen else WRONG
+    seen.add((page, name))
+    return kind
+
+
+def row_place(row: dict) -> tuple[str, str]:
+    """(page, goal) of a navigation row."""
+    return PurePosixPath(row["images"][0]).stem, row["task"].rpartition(" to ")[2]
+
+
+def row_kind(graph: PageGraph, row: dict) -> str:
+    """The kind of a navigation row's ``prediction``; right exactly where the metric counts it as right."""
+    page, goal = row_place(row)
+    action = parse(row["prediction"]).action
+    if score_prediction(row)["right"]:
+        return RIGHT
+    if isinstance(action, ParseFailure):
+        return PARSE
+    if isinstance(action, Complete):
+        return EARLY
+    if page == goal:
+        return LATE
+    hit = element_at(graph, page, [action.x, action.y])
+    if hit is None:
+        return MISSED
+    return NAME if hit == graph.next_element(page, goal) else WRONG
+
+
+def element_at(graph: PageGraph, page: str, point: list[int]) -> Element | None:
+    """The element under a point in 0..1000."""
+    for x1, y1, x2, y2, name, _ in graph.click_table[page]:
+        if x1 <= point[0] <= x2 and y1 <= point[1] <= y2:
+            return graph.pages[page].element(name)
+    return None
+
+
+def asked(graph: PageGraph, page: str, goal: str) -> str:
+    """What is due on a page, one of ASKED."""
+    if page == goal:
+        return "complete"
+    element = graph.next_element(page, goal)
+    return element.name if element.system else "icon"
+
+
+def done(graph: PageGraph, page: str, goal: str, action: Click | Complete | ParseFailure) -> str:
+    """What an action did there, one of DONE."""
+    if not isinstance(action, Click):
+        return "complete" if isinstance(action, Complete) else "unreadable"
+    hit = element_at(graph, page, [action.x, action.y])
+    if hit is None:
+        return "nothing"
+    if hit.system:
+        return hit.name
+    return "right icon" if page != goal and hit == graph.next_element(page, goal) else "other icon"

@@ -1,0 +1,214 @@
+"""A folder of many worlds: each of them. A folder of rows over many worlds: each world, split, row, Parquet file."""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from itertools import islice, zip_longest
+from pathlib import Path
+
+import msgspec
+
+from ...dataset import MANIFEST, DataError, sha256
+from ...faults import Report, check_files
+from ..build_many import KIND as WORLDS_KIND
+from ..graph import PageGraph
+from ..parquet import pyarrow, read_parquet
+from ..write_many import KIND as ROWS_KIND
+from ..write_many import SPLITS
+from .faults import Fault
+from .files import ManyRowsManifest, WorldsManifest, load_manifest, stale
+from .pages import check_world
+from .rows import RowChecker
+from .text import StepRow
+
+MANY_KINDS = (WORLDS_KIND, ROWS_KIND)
+_PICTURE = re.compile(r"worlds/(\d+)/pages/page_\d+(?:\+\d+)?\.png")
+Done = Callable[[str, int], None]
+
+
+def check_many(folder: Path, kind: str, limit: int | None, done: Done) -> Report:
+    """Prove a folder of one of ``MANY_KINDS``; ``limit``: the first worlds, or the first rows of each file."""
+    manifest = load_manifest(folder, WorldsManifest if kind == WORLDS_KIND else ManyRowsManifest)
+    if isinstance(manifest, Fault):
+        return Report(faults=[manifest])
+    report = Report()
+    check = _check_worlds if kind == WORLDS_KIND else _check_rows
+    report.faults += check(folder, manifest, limit, report.checked, done)
+    report.faults = list(dict.fromkeys(report.faults))  # a page's hash stands in two manifests
+    return report
+
+
+def _check_worlds(
+    folder: Path, manifest: WorldsManifest, limit: int | None, checked: dict[str, int], done: Done
+) -> Iterator[Fault]:
+    there = {path.name for path in folder.iterdir()} - {MANIFEST}
+    for name in sorted(there - manifest.worlds.keys()):
+        yield Fault(name, None, "extra file", "the manifest does not have it")
+    pages = 0
+    for name, made in islice(manifest.worlds.items(), limit):
+        if not (folder / name / MANIFEST).is_file():
+            yield Fault(name, None, "missing file", "the manifest has this world")
+            continue
+        if sha256(folder / name / MANIFEST) != made.manifest:
+            yield Fault(f"{name}/{MANIFEST}", None, "edited file", "was changed after it was written")
+        graph, faults = _world(folder / name, f"{name}/", made.fingerprint)
+        yield from faults
+        pages += len(graph.screens) if graph else 0
+    checked["*/pages"] = pages
+    done("*/pages", pages)
+
+
+def _world(folder: Path, below: str, fingerprint: str) -> tuple[PageGraph | None, list[Fault]]:
+    """The graph of a world of this fingerprint, and what is wrong with the world."""
+    world = check_world(folder, below)
+    if world.manifest and world.manifest.fingerprint != fingerprint:
+        what = f"is world {world.manifest.fingerprint[:12]}, the manifest above says {fingerprint[:12]}"
+        world.faults.append(Fault(below + MANIFEST, None, "other world", what))
+    return world.graph, world.faults
+
+
+def _check_rows(
+    folder: Path, manifest: ManyRowsManifest, limit: int | None, checked: dict[str, int], done: Done
+) -> Iterator[Fault]:
+    worlds = manifest.split.train | manifest.split.eval
+    own = frozenset(f"worlds/{name}/{MANIFEST}" for name in worlds)
+    yield from check_files(folder, manifest.files, ignore=own, fault=Fault)
+    yield from (Fault(MANIFEST, None, *found) for found in [*stale(manifest), *_shared(manifest)])
+    for split in SPLITS:
+        name = f"{split}.jsonl"
+        if not (folder / name).is_file():
+            continue  # the check of files names it
+        file = _SplitFile(folder, split, manifest, limit)
+        yield from file.faults()
+        checked[name] = file.checked
+        done(name, file.checked)
+        if (folder / f"{split}.parquet").is_file():
+            faults, same = _parquet(folder, split, limit)
+            yield from faults
+            checked[f"{split}.parquet"] = same
+            done(f"{split}.parquet", same)
+
+
+def _shared(manifest: ManyRowsManifest) -> Iterator[tuple[str, str]]:
+    """Files that must be, and worlds that stand in both splits, by name or by content."""
+    wanted = {f"{split}.jsonl" for split in SPLITS}
+    wanted |= {f"{split}.parquet" for split in SPLITS if manifest.arguments.parquet}
+    yield from (("broken manifest", f"has no {name}") for name in sorted(wanted - manifest.files.keys()))
+    trained = set(manifest.split.train) | set(manifest.split.train.values())
+    for name, fingerprint in manifest.split.eval.items():
+        if {name, fingerprint} & trained:
+            yield "wrong split", f"world {name} of eval is one of train, too"
+
+
+class _SplitFile:
+    """One file of rows, which lie together world by world. ``checked``: lines read as rows, or tried."""
+
+    def __init__(self, folder: Path, split: str, manifest: ManyRowsManifest, limit: int | None):
+        self.folder, self.split, self.manifest, self.limit = folder, split, manifest, limit
+        self.name = f"{split}.jsonl"
+        self.worlds = getattr(manifest.split, split)
+        self.decode = msgspec.json.Decoder(StepRow).decode
+        self.world, self.checker, self.seen = "", None, set()
+        self.checked = self.total = self.planned = self.next_idx = 0
+
+    def faults(self) -> list[Fault]:
+        found = list(self._lines())
+        whole = self.limit is None or self.total <= self.limit
+        if whole and not found:
+            found += [Fault(self.name, None, "row count", what) for what in self._counts()]
+        elif self.total != self.manifest.rows.get(self.name):
+            what = f"{self.total:,} rows, the manifest says {self.manifest.rows.get(self.name, 0):,}"
+            found.append(Fault(self.name, None, "row count", what))
+        return found
+
+    def _lines(self) -> Iterator[Fault]:
+        with open(self.folder / self.name, "rb") as file:
+            for self.total, line in enumerate(file, 1):  # noqa: B007
+                if self.limit is None or self.total <= self.limit:
+                    self.checked = self.total
+                    yield from self._line(line)
+        yield from self._close()
+
+    def _line(self, line: bytes) -> Iterator[Fault]:
+        try:
+            row = self.decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            self.next_idx += 1
+            kind = "wrong column" if isinstance(error, msgspec.ValidationError) else "broken line"
+            yield Fault(self.name, self.total, kind, str(error))
+            return
+        match = _PICTURE.fullmatch(row.images[0]) if row.images else None
+        if not match or match[1] not in self.worlds:
+            self.next_idx = row.idx + 1
+            what = f"shows {row.images[:1]}, no page of a world of {self.split}"
+            yield Fault(self.name, self.total, "wrong image", what)
+            return
+        if match[1] != self.world:
+            yield from self._close()
+            yield from self._open(match[1])
+        if self.checker:
+            self.checker.next_idx = self.next_idx
+            yield from (Fault(self.name, self.total, *found) for found in self.checker.check(row, self.total))
+        self.next_idx = row.idx + 1
+
+    def _open(self, name: str) -> Iterator[Fault]:
+        self.world, self.checker = name, None
+        if name in self.seen:
+            yield Fault(self.name, self.total, "row order", f"the rows of world {name} do not lie together")
+            return
+        self.seen.add(name)
+        graph, faults = _world(self.folder / "worlds" / name, f"worlds/{name}/", self.worlds[name])
+        yield from faults
+        if graph:
+            clicks, pages = self.manifest.arguments.clicks, [set(graph.pages)]
+            self.checker = RowChecker(graph, clicks, pages, rl=False, world=f"worlds/{name}")
+
+    def _close(self) -> Iterator[Fault]:
+        """The world's rows are through: its tasks are as many as there must be, each with all of its steps."""
+        if not self.checker:
+            return
+        graph, steps = self.checker.graph, self.checker.steps
+        pairs = len(graph.pages) * (len(graph.pages) - 1)
+        tasks = {(start, goal) for start, goal, _ in steps}
+        wanted = sum(graph.distances_to(goal)[start] + 1 for start, goal in tasks)
+        self.planned += wanted
+        self.planned += (len(graph.edges) + 2 * len(graph.places)) if self.split == "train" else 0
+        whole = self.limit is None or self.total <= self.limit
+        if whole and (len(tasks), len(steps)) != (min(self.manifest.arguments.tasks_per_world, pairs), wanted):
+            what = f"world {self.world}: {len(steps):,} steps of {len(tasks):,} tasks, {wanted:,} are in the world"
+            yield Fault(self.name, None, "row count", what)
+
+    def _counts(self) -> Iterator[str]:
+        """Lines, manifest and worlds agree."""
+        said, merged = self.manifest.rows.get(self.name, 0), self.manifest.merged.get(self.name, 0)
+        if self.total != said:
+            yield f"{self.total:,} rows, the manifest says {said:,}"
+        if said + merged != self.planned or (merged and self.manifest.arguments.clicks == "uniform"):
+            yield f"{said:,} rows and {merged:,} merged in the manifest, the worlds give {self.planned:,}"
+        if missing := self.worlds.keys() - self.seen:
+            yield f"no row of world {min(missing)} ({len(missing)} such worlds)"
+
+
+def _parquet(folder: Path, split: str, limit: int | None) -> tuple[list[Fault], int]:
+    """(faults, equal rows) of a Parquet file against the proven JSON lines: each row, each screenshot byte for byte."""
+    name, same = f"{split}.parquet", 0
+    pyarrow()  # where it is missing, that is no fault of the file
+    try:
+        with open(folder / f"{split}.jsonl", "rb") as lines:
+            for number, (line, row) in enumerate(zip_longest(lines, read_parquet(folder / name)), 1):
+                if limit is not None and number > limit:
+                    break
+                if line is None or row is None or row != _embedded(folder, json.loads(line)):
+                    what = f"row {number} is not line {number} of {split}.jsonl"
+                    return [Fault(name, None, "wrong parquet", what)], same
+                same = number
+    except (DataError, ValueError) as error:
+        return [Fault(name, None, "wrong parquet", str(error))], same
+    return [], same
+
+
+def _embedded(folder: Path, row: dict) -> dict:
+    """A row as its Parquet file must hold it. A picture that is not there equals none."""
+    paths = [folder / name for name in row["images"]]
+    pictures = [path.read_bytes() if path.is_file() else None for path in paths]
+    return row | {"images": [{"bytes": b, "path": name} for b, name in zip(pictures, row["images"], strict=True)]}

@@ -1,0 +1,283 @@
+"""The published tables beside our runs: number, 95 % interval, difference.
+
+    python eval/compare_with_paper.py RUN... [--scaled-down RUN...] [--json] [--out comparison.md]
+
+RUN: a folder with metrics.json files somewhere below, or NAME=FOLDER. GE-Lab: Tables 1, 2, 3 and 11 of the paper;
+forms: the published tables, with the ceiling beside them. Answers are scored anew from each run's results file. A run
+of another world, another number of tasks or another protocol than the paper's is refused, unless it is named after
+--scaled-down: then it is shown, marked, and no difference is taken. Agents named sft..., st_rl..., mt_rl... are
+compared with that row; --against names another.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from common import run_main, world_of
+from intervals import interval
+from published import PUBLISHED, Cells, form_cells, interactive_cells, static_cells
+
+from data_engine.dataset import DataError, read_json, read_rows
+from data_engine.gelab.metrics import interactive_metrics, static_metrics
+from data_engine.login.metrics import classic_metrics
+
+KINDS = {  # kind of run -> (benchmark, its results file, its metrics)
+    "gelab-static": ("gelab", "predictions.jsonl", static_metrics),
+    "gelab-interactive": ("gelab", "trajectories.jsonl", interactive_metrics),
+    "login-steps": ("login", "predictions.jsonl", classic_metrics),
+}
+UNPUBLISHED = {"tasks_id.jsonl": "the paper has no interactive score of held-in tasks"}
+STAGES = {"sft": "SFT", "st_rl": "ST-RL", "mt_rl": "MT-RL"}  # beginning of an agent's name -> row of the paper
+
+
+@dataclass
+class Result:
+    """One metrics.json and the answers behind it."""
+
+    agent: str
+    folder: Path
+    run: dict
+    metrics: dict
+    rows: list[dict]
+    commit: str
+    scaled_down: bool
+
+    @property
+    def kind(self) -> str:
+        return self.run["kind"]
+
+    @property
+    def benchmark(self) -> str:
+        return KINDS[self.kind][0]
+
+    @property
+    def data(self) -> str:
+        return self.run["data"]["name"]
+
+    def cells(self) -> Cells:
+        if self.kind == "gelab-static":
+            return static_cells(self.rows, self.data == "eval_id.jsonl")
+        return interactive_cells(self.rows) if self.kind == "gelab-interactive" else form_cells(self.rows)
+
+    def differences(self) -> Iterator[str]:
+        """Why its numbers are not the paper's quantities."""
+        if self.run.get("limit"):
+            yield f"only the first {self.run['limit']} of {self.data}"
+        yield from self._of_forms() if self.benchmark == "login" else self._of_worlds()
+
+    def _of_worlds(self) -> Iterator[str]:
+        protocol = PUBLISHED["gelab"]["protocol"]
+        tasks = {n: row["tasks"] for n, row in self.metrics["by_length"].items()}
+        subtrees = 1
+        if self.data == "eval_id.jsonl":  # as many subtrees as were trained, each of the paper's size
+            subtrees = max(1, round(sum(tasks.values()) / sum(protocol["tasks"].values())))
+        if tasks != {n: subtrees * count for n, count in protocol["tasks"].items()}:
+            yield f"{sum(tasks.values()):,} tasks, lengths 1 to {max(map(int, tasks), default=0)}: another world"
+        if self.kind == "gelab-static":
+            if self.metrics["rows_by_kind"] != {kind: subtrees * n for kind, n in protocol["rows"].items()}:
+                yield f"{self.metrics['rows']:,} rows, not the paper's"
+        elif (self.metrics["k"], self.run["max_steps"]) != (protocol["attempts"], protocol["max_steps"]):
+            yield f"{self.metrics['k']} attempts of {self.run['max_steps']} steps, the paper has 5 of 12"
+
+    def _of_forms(self) -> Iterator[str]:
+        table = PUBLISHED["login"]["tables"][self.rows[0]["mode"]]
+        if self.rows[0].get("protocol") not in table["protocols"]:
+            yield f"protocol {self.rows[0].get('protocol')}, published is {' or '.join(table['protocols'])}"
+        if self.metrics["num_episodes"] != PUBLISHED["login"]["episodes"]:
+            yield f"{self.metrics['num_episodes']} episodes, published are 32"
+        elif self.metrics["num_steps"] not in table["steps"]:
+            yield f"{self.metrics['num_steps']} steps, published are {' or '.join(map(str, table['steps']))}"
+
+
+# Reading
+
+
+def results_of(given: str, scaled_down: bool) -> list[Result]:
+    """All results at or below a folder. Raises DataError if there is none."""
+    name, _, rest = given.rpartition("=")
+    paths = sorted(Path(rest).rglob("metrics.json"))
+    found = [one for path in paths if (one := read_result(path, name, scaled_down))]
+    if not found:
+        raise DataError(f"{rest}: no metrics.json of a published table below it; run the evaluation first")
+    return found
+
+
+def read_result(path: Path, name: str, scaled_down: bool) -> Result | None:
+    """A result with its answers; None for what has no published counterpart. Raises DataError where they disagree."""
+    content = read_json(path)
+    run = content.get("run", {})
+    if run.get("kind") not in KINDS or run["data"]["name"] in UNPUBLISHED:
+        return None
+    benchmark, file, measure = KINDS[run["kind"]]
+    rows = read_rows(path.with_name(file))
+    metrics = measure(rows) if rows else {}
+    if metrics != content["metrics"]:
+        raise DataError(f"{path}: {file} beside it scores otherwise; run the evaluation again (nothing is asked anew)")
+    own = path.parent.name if benchmark == "login" else path.parent.parent.name
+    agent = (name or own) + (" (blank screenshots)" if "blank_of" in run["data"] else "")
+    return Result(agent, path.parent, run, metrics, rows, content["commit"], scaled_down)
+
+
+def check(results: list[Result]) -> None:
+    """Raises DataError at the first result that cannot stand beside the paper, or beside the others."""
+    exact = [one for one in results if not one.scaled_down]
+    for one in exact:
+        reasons = list(one.differences())
+        if reasons:
+            raise DataError(f"{one.folder}: {'; '.join(reasons)}. Name it after --scaled-down to show it all the same")
+    worlds = {world_of(one.run): one.folder for one in exact if one.benchmark == "gelab"}
+    if len(worlds) > 1:
+        places = " and ".join(map(str, list(worlds.values())[:2]))
+        raise DataError(f"{places}: are of different worlds; compare them one by one, or name one after --scaled-down")
+    seen: dict[tuple, Path] = {}
+    for one in results:
+        key = one.agent, one.kind, one.data
+        if key in seen:
+            raise DataError(f"{seen[key]} and {one.folder}: both are {one.agent}; give names: NAME=FOLDER")
+        seen[key] = one.folder
+
+
+# Comparing
+
+
+@dataclass
+class Line:
+    """A run's line in one table: column -> value, low, high (percent), n (trials), difference to the paper or None."""
+
+    agent: str
+    against: str | None
+    scaled_down: bool
+    cells: dict[str, dict] = field(default_factory=dict)
+
+
+def against_of(agent: str, rows: dict, given: str | None) -> str | None:
+    """The published row that an agent is compared with."""
+    row = given or next((row for begin, row in STAGES.items() if agent.startswith(begin)), None)
+    return row if row in rows else None
+
+
+def lines_of(table: str, spec: dict, results: list[Result], given: str | None) -> list[Line]:
+    """The lines of one table, one an agent."""
+    lines: dict[str, Line] = {}
+    for one in results:
+        found = {column: trials for (name, column), trials in one.cells().items() if name == table and trials}
+        for column in spec["columns"]:
+            if column in found:
+                against = None if one.scaled_down else against_of(one.agent, spec["rows"], given)
+                line = lines.setdefault(one.agent, Line(one.agent, against, one.scaled_down))
+                line.cells[column] = cell(found[column], published(spec, against, column))
+    return list(lines.values())
+
+
+def published(spec: dict, row: str | None, column: str) -> float | None:
+    return spec["rows"][row][spec["columns"].index(column)] if row else None
+
+
+def cell(trials: list[tuple[str, float]], beside: float | None) -> dict:
+    value = 100 * sum(right for _, right in trials) / len(trials)
+    low, high = (100 * edge for edge in interval(trials))
+    difference = None if beside is None else value - beside
+    return {"value": value, "low": low, "high": high, "n": len(trials), "difference": difference}
+
+
+def compare(results: list[Result], given: str | None) -> list[dict]:
+    """One record a table that a run has numbers for."""
+    tables = []
+    for benchmark in ("gelab", "login"):
+        some = [one for one in results if one.benchmark == benchmark]
+        for name, spec in PUBLISHED[benchmark]["tables"].items():
+            lines = lines_of(name, spec, some, given)
+            if lines:
+                tables.append({"table": name, "source": PUBLISHED[benchmark]["source"], **spec, "runs": lines})
+    known = [row for table in tables for row in table["rows"]]
+    if given and given not in known:
+        raise DataError(f"--against {given!r}: no row of these tables; known are {', '.join(dict.fromkeys(known))}")
+    return tables
+
+
+# Showing
+
+
+def markdown(table: dict) -> str:
+    """A table in percent: published rows, then two lines a run."""
+    columns = table["columns"]
+    text = [f"### {table['title']}", "", f"| {' | '.join(['percent', *columns])} |", "|---|" + "---:|" * len(columns)]
+    for name, values in {**table.get("ceiling", {}), **table["rows"]}.items():
+        text.append(f"| {name} (published) | " + " | ".join("" if v is None else f"{v:.2f}" for v in values) + " |")
+    for line in table["runs"]:
+        head = f"**{line.agent}**" + (" (scaled down)" if line.scaled_down else "")
+        text.append(f"| {head} | " + " | ".join(_value(line.cells.get(column)) for column in columns) + " |")
+        if line.against:
+            cells = [_difference(line.cells.get(column)) for column in columns]
+            text.append(f"| {line.agent} - {line.against} | " + " | ".join(cells) + " |")
+    return "\n".join([*text, "", table["remark"]] if "remark" in table else text)
+
+
+def _value(cell: dict | None) -> str:
+    return f"{cell['value']:.2f} [{cell['low']:.1f}, {cell['high']:.1f}]" if cell else ""
+
+
+def _difference(cell: dict | None) -> str:
+    if not cell or cell["difference"] is None:
+        return ""
+    outside = not cell["low"] <= cell["value"] - cell["difference"] <= cell["high"]
+    return f"{cell['difference']:+.2f}{' *' if outside else ''}"
+
+
+NOTES = """In brackets: 95 % interval of our number, a bootstrap over tasks or episodes; the published numbers come
+without one. `*`: the interval does not hold the published number."""
+BLANK = """`(blank screenshots)`: trained and scored on white pages, the rows the same. Page ids stand in instructions
+and histories; what such a run scores can be had from the text, so what a seeing run owes to the picture is the rest."""
+SCALED = """`(scaled down)`: of a smaller world or another protocol, Pass@5 of as many attempts as it had; not the
+paper's quantity, so no difference is taken."""
+
+
+def report(tables: list[dict], results: list[Result]) -> str:
+    notes = [NOTES, *[f"{t['source']}; {PUBLISHED[b]['definitions']}." for b, t in _first_of_each(tables)]]
+    notes += [BLANK] if any("blank_of" in one.run["data"] for one in results) else []
+    notes += [SCALED] if any(one.scaled_down for one in results) else []
+    runs = [f"- {r.agent}, {r.data}: {_model(r)}, commit {r.commit}" for r in results]
+    return "\n\n".join([*map(markdown, tables), *notes, "\n".join(runs)]) + "\n"
+
+
+def _first_of_each(tables: list[dict]) -> Iterator[tuple[str, dict]]:
+    for benchmark, content in PUBLISHED.items():
+        yield from ((benchmark, t) for t in [t for t in tables if t["source"] == content["source"]][:1])
+
+
+def _model(result: Result) -> str:
+    model = result.run.get("model")
+    extra = f", temperature {result.run['temperature']}" if "temperature" in result.run else ""
+    return (Path(model["name"]).name if model else result.run["engine"]) + extra
+
+
+def as_json(tables: list[dict], results: list[Result]) -> str:
+    runs = [{"agent": r.agent, "folder": str(r.folder), "commit": r.commit, "run": r.run} for r in results]
+    return json.dumps({"tables": tables, "runs": runs}, indent=2, default=vars)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("runs", nargs="*", metavar="RUN", help="folder with metrics.json below it, or NAME=FOLDER")
+    parser.add_argument("--scaled-down", nargs="+", default=[], metavar="RUN", help="runs that are not the paper's")
+    parser.add_argument("--against", metavar="ROW", help="published row to take differences to; default: by name")
+    parser.add_argument("--out", type=Path, help="also write the Markdown there")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of Markdown")
+    args = parser.parse_args()
+    if not args.runs and not args.scaled_down:
+        parser.error("name at least one RUN")
+    results = [one for given in args.runs for one in results_of(given, False)]
+    results += [one for given in args.scaled_down for one in results_of(given, True)]
+    check(results)
+    tables = compare(results, args.against)
+    text = report(tables, results)
+    if args.out:
+        args.out.write_text(text, encoding="utf-8")
+    print(as_json(tables, results) if args.json else text)
+
+
+if __name__ == "__main__":
+    sys.exit(run_main("compare_with_paper", main))

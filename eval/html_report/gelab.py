@@ -1,0 +1,168 @@
+"""GE-Lab scores for the report: walks in the world, teacher-forced rows, success by path length, the map of pages."""
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from functools import partial
+from itertools import groupby
+
+from data_engine import bootstrap
+from data_engine.failures import RIGHT
+from data_engine.gelab import failures
+from data_engine.gelab.actions import Click, parse
+from data_engine.gelab.graph import PageGraph
+from data_engine.gelab.metrics import interactive_metrics, static_metrics
+from data_engine.gelab.ring import ring_places
+from data_engine.gelab.world import World
+from data_engine.geometry import box_to_thousand
+
+from .diagnosis import Step, Walk, cut
+from .scan import Score
+
+COLUMNS = {  # heading -> (kind of score, metric)
+    "steps right": ("gelab-static", "step_all"),
+    "Pass@1": ("gelab-interactive", "pass_at_1"),
+    "Pass@k": ("gelab-interactive", "pass_at_k"),
+    "greedy": ("gelab-interactive", "greedy"),
+}
+HEADINGS = {
+    "steps right": "one teacher-forced answer right: icon named and hit, or complete",
+    "Pass@1": "arrival within the step limit, mean over sampled attempts",
+    "Pass@k": "arrival in any of the k sampled attempts",
+    "greedy": "arrival in the one greedy attempt",
+}
+
+
+def metrics(score: Score) -> dict:
+    """As its metrics.json has them; of the answers so far while it runs."""
+    if score.finished:
+        return score.result["metrics"]
+    return (interactive_metrics if score.kind == "gelab-interactive" else static_metrics)(score.answers)
+
+
+def walks(score: Score, world: World) -> list[Walk]:
+    """The episodes of a score; the rows of a teacher-forced one are put together by task."""
+    if score.kind == "gelab-interactive":
+        return [_played(world, row) for row in score.answers]
+    rows = [row for row in score.answers if "path" in row]
+    return [_forced(world, list(group)) for _, group in groupby(rows, key=lambda row: row["task"])]
+
+
+def _step(world: World, page: str, goal: str, text: str, kind: str) -> Step:
+    action = parse(text).action
+    point = (action.x, action.y) if isinstance(action, Click) else None
+    graph = world.graph
+    return Step(
+        kind,
+        failures.asked(graph, page, goal),
+        failures.done(graph, page, goal, action),
+        point,
+        _box(world, page, goal),
+    )
+
+
+def _box(world: World, page: str, goal: str) -> list[int] | None:
+    """Of the element that is due, in 0..1000."""
+    if page == goal:
+        return None
+    return list(box_to_thousand(world.graph.next_element(page, goal).box, world.graph.canvas))
+
+
+def _played(world: World, row: dict) -> Walk:
+    kinds, goal = failures.walk_kinds(world.graph, row), row["goal"]
+    asked = [(turn["page"], turn["answer"]) for turn in row["turns"]]
+    steps = [_step(world, page, goal, text, kind) for (page, text), kind in zip(asked, kinds, strict=True)]
+    head = {"length": row["path"], "attempt": row["attempt"], "end": _end(row)}
+    show = partial(_shown, world, row["start"], goal, head, asked, steps)
+    return Walk(row["arrived"], row["ended"] == "premature complete", steps, (row["attempt"], row["idx"]), show)
+
+
+def _end(row: dict) -> str:
+    if row["arrived"]:
+        return "arrived and said so" if row["declared"] else "arrived, did not say so"
+    return row["ended"]
+
+
+def _forced(world: World, rows: Sequence[dict]) -> Walk:
+    asked = [(failures.row_place(row)[0], row["prediction"]) for row in rows]
+    start, goal = asked[0][0], failures.row_place(rows[0])[1]
+    kinds = [failures.row_kind(world.graph, row) for row in rows]
+    steps = [_step(world, page, goal, text, kind) for (page, text), kind in zip(asked, kinds, strict=True)]
+    right = sum(kind == RIGHT for kind in kinds)
+    head = {"length": rows[0]["path"], "attempt": None, "end": f"{right} of {len(rows)} answers right"}
+    ok = right == len(rows)
+    return Walk(ok, False, steps, (rows[0]["idx"],), partial(_shown, world, start, goal, head, asked, steps))
+
+
+def _shown(world: World, start: str, goal: str, head: dict, asked: list[tuple[str, str]], steps: list[Step]) -> dict:
+    """What the viewer needs: a head line, every turn, and the way on the map."""
+    path = [start, *(element.target for _, element in world.graph.shortest_path(start, goal))]
+    turns = [
+        {
+            "place": page,
+            "picture": f"{world.fingerprint}/{page}",
+            "said": cut(text),
+            "kind": step.kind,
+            "did": _did(world.graph, page, step),
+            "due": "complete" if page == goal else f"click {world.graph.next_element(page, goal).name}",
+            "point": step.point,
+            "box": step.box,
+        }
+        for (page, text), step in zip(asked, steps, strict=True)
+    ]
+    walked = _walked(world.graph, goal, asked, steps) if head["attempt"] is not None else []
+    name = f"{start} → {goal}"
+    return {**head, "name": name, "turns": turns, "map": world.fingerprint, "path": path, "walked": walked}
+
+
+def _walked(graph: PageGraph, goal: str, asked: list[tuple[str, str]], steps: list[Step]) -> list[list]:
+    """[page, kind of the answer that led there] in the order of the walk; None for the start."""
+    pages = [page for page, _ in asked]
+    last = _opened(graph, *asked[-1]) if pages[-1] != goal else None
+    return [list(pair) for pair in zip([*pages, *filter(None, [last])], [None, *(s.kind for s in steps)], strict=False)]
+
+
+def _did(graph: PageGraph, page: str, step: Step) -> str:
+    if step.point is None:
+        return step.done
+    hit = failures.element_at(graph, page, step.point)
+    return f"hit {hit.name}" if hit else "hit nothing"
+
+
+def _opened(graph: PageGraph, page: str, text: str) -> str | None:
+    """The page that an answer opened."""
+    action = parse(text).action
+    hit = failures.element_at(graph, page, (action.x, action.y)) if isinstance(action, Click) else None
+    return hit.target if hit else None
+
+
+def by_length(score: Score) -> list[list[float]]:
+    """[length, Pass@1, its 95 % interval, tasks] of each path length; greedy arrivals where nothing was sampled."""
+    rows = [row for row in score.answers if row["attempt"] > 0] or score.answers
+    tasks: dict[int, dict[str, list[bool]]] = defaultdict(lambda: defaultdict(list))
+    for row in rows:
+        tasks[row["path"]][row["task"]].append(row["arrived"])
+    points = []
+    for length in sorted(tasks):
+        means = [sum(arrived) / len(arrived) for arrived in tasks[length].values()]
+        low, high = bootstrap.interval((mean, 1) for mean in means) or (means[0], means[0])
+        points.append([length, sum(means) / len(means), low, high, len(means)])
+    return points
+
+
+def boxes(world: World) -> list[list[int]]:
+    """Every place at which an element stands on some page, in 0..1000."""
+    graph = world.graph
+    places = {tuple(box_to_thousand(e.box, graph.canvas)) for page in graph.pages.values() for e in page.elements}
+    return [list(place) for place in sorted(places)]
+
+
+def page_map(graph: PageGraph) -> dict:
+    """The tree of pages around its root, in -1..1, the first leaf on top."""
+    places = ring_places(graph)
+    far = max(depth for depth, _ in places.values()) or 1
+    nodes = {}
+    for page in graph.pages:
+        depth, angle = places[page]
+        nodes[page] = [round(depth / far * math.sin(angle), 3), round(depth / far * -math.cos(angle), 3)]
+    return {"nodes": nodes, "edges": [[parent, page] for page, parent in graph.parents.items()]}

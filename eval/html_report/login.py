@@ -1,0 +1,199 @@
+"""Login scores for the report: answers step by step, forms filled in for oneself, and the form as a map."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from PIL import Image
+
+from data_engine.dataset import verified_path
+from data_engine.failures import RIGHT
+from data_engine.geometry import Box, Size
+from data_engine.login import failures
+from data_engine.login.actions import KINDS, Action, Click, ParseFailure, format_action
+from data_engine.login.env import DONE, MISFIRE, REJECTED
+from data_engine.login.forms import CANVAS, Element
+from data_engine.login.metrics import Judged, classic_metrics, closed_loop_metrics, judge, strict_metrics
+from data_engine.login.tasks import Options, Task, tasks
+
+from .diagnosis import Step, Walk, cut
+from .pictures import Pictures
+from .scan import Score
+
+COLUMNS = {  # heading -> (kind of score, part of its metrics.json, metric)
+    "action type": ("login-steps", "metrics", "action_type_accuracy"),
+    "steps right": ("login-steps", "strict", "step_accuracy"),
+    "clicks right": ("login-steps", "strict", "click_accuracy"),
+    "texts right": ("login-steps", "strict", "text_accuracy"),
+    "episodes right": ("login-steps", "strict", "episode_success_rate"),
+    "forms accepted": ("login-closed-loop", "metrics", "success_rate"),
+}
+FATAL = (REJECTED, MISFIRE, DONE)  # outcomes that end an episode
+HEADINGS = {
+    "action type": "the kind of action alone, as published (classic)",
+    "steps right": "type, place and text right (strict), with the right history",
+    "clicks right": "where a click is due: inside the right box",
+    "texts right": "where a text is due: exactly that text",
+    "episodes right": "every step of an episode right (strict)",
+    "forms accepted": "closed loop: the form itself accepted what was filled in",
+    "ceiling": "the best that a deterministic model can reach, because some steps look the same",
+}
+
+
+def metrics(score: Score) -> dict:
+    """``{"metrics", "strict", "baselines"}`` as metrics.json has them; of the answers so far while it runs."""
+    if score.finished:
+        return score.result
+    if score.kind == "login-closed-loop":
+        return {"metrics": closed_loop_metrics(score.answers)}
+    return {"metrics": classic_metrics(score.answers), "strict": strict_metrics(score.answers)}
+
+
+def baseline(result: dict, part: str, name: str) -> dict | None:
+    """Metrics of a reference policy that stand in another agent's file."""
+    beside = result.get("baselines") or {}
+    table = beside.get("strict" if part == "strict" else "classic", beside)
+    return table.get(name)
+
+
+def ceiling(results: Iterable[dict], head: str) -> float | None:
+    """The best that a deterministic model can reach: rows that look the same get one answer. Of action types alone."""
+    of = [result["ceiling"]["type_accuracy"] for result in results if "ceiling" in result]
+    return of[0] if of and head == "action type" else None
+
+
+def forms(manifest: dict) -> dict[str, Task]:
+    """The tasks of a written folder, by their names."""
+    given = {name: value for name, value in manifest["arguments"].items() if name != "system"}
+    options = Options(**given | {"page_size": Size(*given["page_size"])})
+    return {task.key: task for task in tasks(options)}
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One answer: what was done and due, with which elements, and the key of its picture."""
+
+    said: str
+    action: Action | ParseFailure
+    hit: Element | None
+    due: str
+    due_element: Element | None
+    due_text: str | None
+    kind: str
+    picture: str
+
+
+def walks(score: Score, known: dict[str, Task], folder: Path, manifest: dict, pictures: Pictures) -> list[Walk]:
+    """The episodes of a score; ``folder`` holds the rows' pictures, ``manifest`` their hashes."""
+    if score.kind == "login-closed-loop":
+        return [_played(known[row["key"]], row, pictures) for row in score.answers]
+    for name in {row["images"][0] for row in score.answers}:
+        pictures.add(f"{folder}/{name}", partial(_picture, folder, name, manifest))
+    return [_forced(known[name], steps, folder) for name, steps in judge(score.answers).items()]
+
+
+def _picture(folder: Path, name: str, manifest: dict) -> Image.Image:
+    """Raises DataError where it is missing or was changed."""
+    return Image.open(verified_path(folder, name, manifest=manifest))
+
+
+def _played(task: Task, row: dict, pictures: Pictures) -> Walk:
+    exchanges, screen = [], task.screen()
+    for turn, done in zip(row["turns"], failures.replay(task, row), strict=True):
+        picture = f"{task.key}/{done.view!r}"
+        pictures.add(picture, partial(screen.picture, done.view))
+        text = getattr(done.due, "text", None)
+        due = KINDS[type(done.due)], done.due_element, text
+        exchanges.append(Exchange(turn["answer"], done.action, done.element, *due, done.kind, picture))
+    return _walk(task, exchanges, row["accepted"], row["ended"], row["ended"] in FATAL)
+
+
+def _forced(task: Task, steps: Sequence[Judged], folder: Path) -> Walk:
+    exchanges = []
+    for one in steps:
+        row, truth = one.row, one.truth
+        picture = f"{folder}/{row['images'][0]}"
+        due = task.form.element(row["element"]) if row["element"] else None
+        hit = failures.aimed_at(task.form, row["mode"], one.action)
+        kind = failures.row_kind(task.form, one)
+        exchanges.append(Exchange(row["prediction"], one.action, hit, truth.type, due, truth.text, kind, picture))
+    right = sum(one.kind == RIGHT for one in exchanges)
+    return _walk(task, exchanges, right == len(exchanges), f"{right} of {len(exchanges)} answers right", False)
+
+
+def _walk(task: Task, exchanges: list[Exchange], ok: bool, end: str, fatal: bool) -> Walk:
+    steps = [_step(task, one) for one in exchanges]
+    return Walk(ok, fatal, steps, (task.index,), partial(_shown, task, exchanges, steps, end))
+
+
+def _step(task: Task, one: Exchange) -> Step:
+    name, mode = one.due_element and one.due_element.name, task.options.mode
+    done = failures.done(task.form, mode, one.action, name, one.due_text)
+    point = (one.action.x * 1000, one.action.y * 1000) if isinstance(one.action, Click) else None
+    box = thousand(one.due_element.box) if one.due_element and one.due == "click" else None
+    return Step(one.kind, one.due, done, point, box)
+
+
+def thousand(box: Box) -> list[float]:
+    """A canvas box in 0..1000, unrounded."""
+    return [round(edge / side * 1000, 1) for edge, side in zip(box, (*CANVAS, *CANVAS), strict=True)]
+
+
+def _shown(task: Task, exchanges: list[Exchange], steps: list[Step], end: str) -> dict:
+    """What the viewer needs: a head line, every turn, and the way over the form."""
+    fields = [*task.form.fields, task.form.button]
+    turns = [
+        {
+            "place": task.form.scenario,
+            "picture": one.picture,
+            "said": cut(one.said),
+            "kind": one.kind,
+            "did": _did(task, one),
+            "due": _due(one),
+            "point": step.point,
+            "box": step.box,
+        }
+        for one, step in zip(exchanges, steps, strict=True)
+    ]
+    return {
+        "length": len(exchanges),
+        "attempt": None,
+        "end": end,
+        "name": task.form.goal,
+        "turns": turns,
+        "map": task.key,
+        "path": [field.name for field in fields],
+        "walked": [[one.hit.name, one.kind] for one in exchanges if one.hit and KINDS[type(one.action)] == "click"],
+    }
+
+
+def _did(task: Task, one: Exchange) -> str:
+    if isinstance(one.action, ParseFailure):
+        return f"unreadable: {one.action.reason}"
+    where = f" on {one.hit.caption or one.hit.name}" if one.hit else ""
+    return f"{format_action(one.action, task.rules.decimals)}{where}"
+
+
+def _due(one: Exchange) -> str:
+    if one.due == "type":
+        return f"type “{one.due_text}”"
+    return f"{one.due} {one.due_element.caption}" if one.due_element else one.due
+
+
+def form_map(task: Task) -> dict:
+    """The form as a map: each element's box and middle in -1..1, and its caption."""
+    boxes = {e.name: [round(v / 500 - 1, 3) for v in thousand(e.box)] for e in task.form.elements}
+    nodes = {name: [(b[0] + b[2]) / 2, (b[1] + b[3]) / 2] for name, b in boxes.items()}
+    captions = {element.name: element.caption for element in task.form.elements}
+    return {"nodes": nodes, "edges": [], "boxes": boxes, "captions": captions}
+
+
+def by_step(score: Score) -> list[list[float]]:
+    """[step from 1, share of right answers (strict), answers] of each step of the script."""
+    rights: dict[int, list[bool]] = defaultdict(list)
+    for steps in judge(score.answers).values():
+        for one in steps:
+            rights[one.row["step"] + 1].append(one.strict.right)
+    return [[step, sum(right) / len(right), None, None, len(right)] for step, right in sorted(rights.items())]

@@ -1,0 +1,89 @@
+"""The published tables (published.json) and our cells for their columns.
+
+A run's cell is a list of trials, (group, value 0..1): the group is a task or an episode, and the cell's number is the
+mean. The numbers are those of metrics.json (a test holds it); the groups are what an interval needs.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from data_engine.dataset import read_json
+from data_engine.gelab.metrics import score_prediction
+from data_engine.login.metrics import judge
+
+PUBLISHED = read_json(Path(__file__).with_name("published.json"))
+STEPS = ("first_click", "middle_click", "complete")
+Trials = list[tuple[str, float]]
+Cells = dict[tuple[str, str], Trials]  # (table, column) -> trials
+
+
+def lengths(rows: Sequence[dict]) -> list[int]:
+    return sorted({row["path"] for row in rows})
+
+
+def static_cells(rows: Sequence[dict], held_in: bool) -> Cells:
+    """Cells of predictions of eval_id.jsonl or eval_ood.jsonl."""
+    scored = [(row, score_prediction(row)) for row in rows]
+    steps = [(row["task"], row["path"], s["kind"], float(s["right"])) for row, s in scored if s["kind"] in STEPS]
+    tasks: dict[tuple[str, int], list[float]] = defaultdict(list)
+    for task, length, _, right in steps:
+        tasks[task, length].append(right)
+    whole = [
+        (task, length, float(all(rights))) for (task, length), rights in tasks.items() if len(rights) == length + 1
+    ]
+
+    def cell(keep: Callable[[int, str], bool]) -> Trials:
+        return [(task, right) for task, length, kind, right in steps if keep(length, kind)]
+
+    columns = {
+        "Edge": cell(lambda length, kind: kind == "first_click" or (kind == "complete" and length == 1)),
+        "Path": cell(lambda length, kind: kind == "middle_click"),
+        "Overall": cell(lambda length, kind: True),
+    }
+    cells: Cells = {("1", f"{'ID' if held_in else 'OOD'} {name}"): trials for name, trials in columns.items()}
+    if held_in:
+        return cells
+    cells |= {("3", name): trials for name, trials in columns.items()}
+    for n in lengths(rows):
+        cells["11 step", str(n)] = cell(lambda length, kind, n=n: length == n)
+        cells["11 task", str(n)] = [(task, right) for task, length, right in whole if length == n]
+    cells["11 step", "all"] = columns["Overall"]
+    cells["11 task", "all"] = [(task, right) for task, _, right in whole]
+    return cells
+
+
+def interactive_cells(trajectories: Sequence[dict]) -> Cells:
+    """Cells of trajectories of tasks_ood.jsonl; the greedy attempt (0) is not published."""
+    arrived: dict[tuple[str, int], list[float]] = defaultdict(list)
+    for t in trajectories:
+        if t["attempt"] > 0:
+            arrived[t["task"], t["path"]].append(float(t["arrived"]))
+
+    def passes(keep: Callable[[int], bool]) -> tuple[Trials, Trials]:
+        some = [(task, tries) for (task, length), tries in arrived.items() if keep(length)]
+        return [(task, one) for task, tries in some for one in tries], [(task, max(tries)) for task, tries in some]
+
+    cells: Cells = {}
+    cells["1", "Pass@1"], cells["1", "Pass@5"] = passes(lambda length: True)
+    for n in lengths(trajectories):
+        cells["2 Pass@1", f"Path@{n}"], cells["2 Pass@5", f"Path@{n}"] = passes(lambda length, n=n: length == n)
+    return cells
+
+
+def form_cells(rows: Sequence[dict]) -> Cells:
+    """Cells of predictions on forms, by the classic scoring."""
+    episodes = {name: [one.classic for one in steps] for name, steps in judge(rows).items()}
+    steps = [(name, step) for name, scored in episodes.items() for step in scored]
+    table = rows[0]["mode"]
+
+    def cell(value: Callable) -> Trials:
+        return [(name, float(value(step))) for name, step in steps if value(step) is not None]
+
+    return {
+        (table, "type accuracy"): cell(lambda step: step.type),
+        (table, "click error"): cell(lambda step: step.error),
+        (table, "click hit rate"): cell(lambda step: step.hit),
+        (table, "element accuracy"): cell(lambda step: step.element),
+        (table, "episode success"): [(name, float(all(s.type for s in scored))) for name, scored in episodes.items()],
+    }

@@ -1,0 +1,144 @@
+"""The data: proof of its first rows, MAX_PIXELS, the world, and an evaluation that is to be gone on with."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from data_engine.dataset import DataError, read_json, read_manifest, read_rows
+from data_engine.gelab import verify as gelab_verify
+from data_engine.gelab.graph import WorldError
+from data_engine.gelab.world import World
+from data_engine.gelab.write import KIND as GELAB
+from data_engine.login import verify as login_verify
+from data_engine.login.write import KIND as LOGIN
+from data_engine.login.write import ROWS
+
+from .findings import Finding, fault, ok, warning
+
+EVAL = str(Path(__file__).resolve().parents[2] / "eval")
+if EVAL not in sys.path:
+    sys.path.append(EVAL)  # scripts, run by path: their modules know each other by bare names
+
+SHOWN = 3  # findings of one kind
+RESULTS = ("predictions.jsonl", "trajectories.jsonl")
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """What a folder of rows is for: the file with gold answers, ms-swift's name of it, its proof, its usual tuner."""
+
+    name: str
+    rows: str
+    dataset: str
+    proof: ModuleType
+    tuner: str
+
+
+BENCHMARKS = {
+    GELAB: Benchmark("gelab", "sft.jsonl", "gelab/sft", gelab_verify, "full"),
+    LOGIN: Benchmark("login", ROWS, "login/rows", login_verify, "lora"),
+}
+
+
+def open_data(folder: Path) -> tuple[Benchmark, dict]:
+    """(benchmark, manifest) of a folder of rows. Raises DataError where it is none."""
+    kind = read_json(folder / "manifest.json").get("kind")
+    if kind not in BENCHMARKS:
+        raise DataError(f"{folder}: holds {kind!r}; give what data_engine.gelab.write or data_engine.login.write wrote")
+    return BENCHMARKS[kind], read_manifest(folder, kind)
+
+
+def check_rows(folder: Path, benchmark: Benchmark, rows: int) -> Iterator[Finding]:
+    """tools/verify_data.py on the first rows of each file: hashes, world, screenshots, prompts, answers."""
+    report = benchmark.proof.verify(folder, rows)
+    for kind, count in report.kinds.items():
+        some = [found for found in report.faults if found.kind == kind][:SHOWN]
+        for found in some:
+            where = found.file if found.line is None else f"{found.file}:{found.line}"
+            yield fault(kind, f"{folder / where}: {found.what}", found.mend)
+        if count > SHOWN:
+            mend = f"python tools/verify_data.py {folder} shows all"
+            yield fault(kind, f"{count - SHOWN} more in {folder}", mend)
+    if not report.faults:
+        checked = ", ".join(f"{name} {count}" for name, count in report.checked.items())
+        yield ok("rows", f"hashes of all files, and proven: {checked}")
+
+
+def gold_rows(folder: Path, benchmark: Benchmark, count: int) -> list[dict]:
+    """``count`` rows with an answer, evenly spread over the file, so that every kind of row is among them."""
+    rows = read_rows(folder / benchmark.rows)
+    if not rows:
+        raise DataError(f"{folder / benchmark.rows}: holds no rows; write the rows again")
+    picked = {round(i * (len(rows) - 1) / max(1, count - 1)) for i in range(count)}
+    return [rows[i] for i in sorted(picked)]
+
+
+def check_max_pixels(folder: Path, manifest: dict) -> Finding:
+    """The environment's MAX_PIXELS, which training and evaluation both read, against that of the rows."""
+    wanted, found = manifest["max_pixels"], os.environ.get("MAX_PIXELS")
+    if found is not None and found != str(wanted):
+        what = f"MAX_PIXELS={found} in the environment, the rows of {folder} are for {wanted}"
+        return fault("MAX_PIXELS", what, f"export MAX_PIXELS={wanted}, or build pages of another size")
+    return ok("MAX_PIXELS", f"{wanted}" + ("" if found else f" (not set here: export MAX_PIXELS={wanted} to train)"))
+
+
+def check_world(folder: Path, manifest: dict, data: Path) -> Finding:
+    """A world that is to be walked: the one of the rows, with its own screenshots."""
+    try:
+        world = World(folder)
+        world.check_pictures()
+    except (DataError, WorldError) as error:
+        return fault("world", str(error), f"give --world {data / 'world'}, or build the world again")
+    if world.fingerprint != manifest["fingerprint"]:
+        what = f"{folder} is world {world.fingerprint[:12]}, the rows of {data} are of {manifest['fingerprint'][:12]}"
+        return fault("world", what, f"give --world {data / 'world'}, or write rows of this world")
+    blank = f", the blind twin of {manifest['blank_of'][:12]}" if "blank_of" in manifest else ""
+    return ok("world", f"{folder}: {len(world.graph.pages)} pages, fingerprint {world.fingerprint[:12]}{blank}")
+
+
+# An evaluation to be gone on with
+
+
+def check_run(out: Path, model: str, manifest: dict) -> Iterator[Finding]:
+    """Can an evaluation with ``--out OUT`` go on with what is there?"""
+    from common import identity  # of eval/
+
+    anew = "give another --out, or remove the folder"
+    found = [out / name for name in RESULTS if (out / name).is_file()]
+    if not (out / "run.json").is_file():
+        if found:
+            yield fault("evaluation", f"{found[0]}: no run.json beside it, so it cannot be gone on with", anew)
+        return
+    run = read_json(out / "run.json")
+    data = run.get("data", {})
+    if data.get("sha256") != manifest["files"].get(data.get("name")):
+        yield fault("evaluation", f"{out}: was started on other rows than these ({data.get('name')})", anew)
+    if run.get("model") not in (None, identity(model)):
+        yield fault("evaluation", f"{out}: was started with another model, {run['model']['name']}", anew)
+    for path in found:
+        yield from check_lines(path)
+
+
+def check_lines(path: Path) -> Iterator[Finding]:
+    """Whole lines of JSON. A last half one is what a kill leaves, and is asked again; any other cannot be mended."""
+    *lines, rest = path.read_bytes().split(b"\n")
+    broken = next((number for number, line in enumerate(lines, 1) if not _is_object(line)), None)
+    if broken:
+        mend = f"keep the first {broken - 1} lines, or remove the file: the rest is asked again"
+        yield fault("evaluation", f"{path}:{broken}: half a line, or no JSON object", mend)
+    elif rest:
+        mend = "nothing: it is cut off and asked again"
+        yield warning("evaluation", f"{path}:{len(lines) + 1}: half a line, as a kill leaves it", mend)
+    else:
+        yield ok("evaluation", f"{path}: {len(lines)} whole lines")
+
+
+def _is_object(line: bytes) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except ValueError:
+        return False

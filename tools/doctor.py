@@ -1,0 +1,114 @@
+"""Check a model and its rows before hours are spent on them.
+
+    python tools/doctor.py --model M --data DIR [--world W] [--out DIR]
+
+Installation and versions, GPU and memory; rows, world and MAX_PIXELS; then 20 gold rows go the way of training and the
+way of evaluation: template, system prompt and tokens must be equal, pictures must keep their size, special tokens must
+survive, and gold answers must score 1.0. Without weights, so a large checkpoint takes seconds too. ``--out`` looks at
+an evaluation that is to be gone on with. Exit code 0: no fault; 1: faults, each with its mend; 2: wrong use.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+from checkup import data, machine
+from checkup.findings import FAULT, Finding, fault
+
+from data_engine.dataset import DataError, read_json
+from data_engine.gelab.world import World
+
+
+def parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--model", required=True, help="checkpoint folder: base model, trained, or LoRA adapter")
+    parser.add_argument("--data", type=Path, required=True, help="folder of rows, of GE-Lab or of forms")
+    parser.add_argument("--world", type=Path, help="GE-Lab: the world to walk; default: the one in DATA")
+    parser.add_argument("--out", type=Path, help="folder of an evaluation to be gone on with")
+    train = parser.add_argument_group("how training will be started")
+    train.add_argument("--template", help="its --template; default: ours for benchmark and family")
+    train.add_argument("--system", help="its --system; recipes give none")
+    train.add_argument("--tuner", choices=("full", "lora", "none"), help="default: full for GE-Lab, lora for forms")
+    train.add_argument("--batch", type=int, default=2, metavar="N", help="its --per_device_train_batch_size")
+    parser.add_argument("--rows", type=int, default=20, metavar="N", help="gold rows to send both ways")
+    parser.add_argument("--json", action="store_true", help="print the findings as JSON")
+    return parser
+
+
+def findings(args: argparse.Namespace) -> Iterator[Finding]:
+    """All findings, the cheap ones first. Raises DataError on wrong use."""
+    benchmark, manifest = data.open_data(args.data)
+    base = machine.base_of(args.model)
+    if args.world and benchmark.name != "gelab":
+        raise DataError(f"--world {args.world}: forms have no world; leave it out")
+    yield from machine.check_versions(machine.pins((machine.REPO / "requirements.txt").read_text(encoding="utf-8")))
+    pixels = data.check_max_pixels(args.data, manifest)
+    yield pixels
+    weights = machine.check_weights(base)
+    yield weights
+    proof = list(data.check_rows(args.data, benchmark, args.rows))
+    yield from proof
+    world = args.world or (args.data / "world" if benchmark.name == "gelab" else None)
+    walkable = None
+    if world:
+        walkable = data.check_world(world, manifest, args.data)
+        yield walkable
+    if args.out:
+        yield from data.check_run(args.out, args.model, manifest)
+    if any(one.level == FAULT for one in [pixels, weights, *proof]):
+        yield fault("both paths", "not walked: data and weights come first", "mend the faults above, and run it again")
+        return
+    if walkable and walkable.level == FAULT:
+        world = None
+    yield from both_paths(args, benchmark, manifest, base, world)
+
+
+def both_paths(
+    args: argparse.Namespace, benchmark: data.Benchmark, manifest: dict, base: Path, world: Path | None
+) -> Iterator[Finding]:
+    """The gold rows as training and as evaluation sees them; then the memory that the longest of them needs."""
+    from checkup import paths
+
+    rows = data.gold_rows(args.data, benchmark, args.rows)
+    paths.quiet()
+    ours = f"{benchmark.name}_{read_json(base / 'config.json').get('model_type')}"
+    try:
+        evaluation = paths.Evaluation(args.model, manifest["max_pixels"], ours, 1, len(rows))
+        training = paths.Training(args.model, args.template or ours, args.system)
+        walk = World(world) if world else None
+        checkup = paths.Checkup(benchmark, args.data, manifest, rows, walk, training, evaluation)
+        yield from checkup.findings()
+    except DataError:
+        raise
+    except Exception as error:  # whatever the host says to a broken checkpoint or template
+        name = type(error).__name__
+        yield fault("both paths", f"{name}: {error}", "mend what it names: the checkpoint's files, or --template")
+        return
+    tuner = args.tuner or benchmark.tuner
+    yield from machine.check_memory(machine.shape_of(base), tuner, checkup.longest, args.batch, machine.gpus())
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parser().parse_args(argv)
+    found: list[Finding] = []
+    try:
+        for one in findings(args):
+            found.append(one)
+            if not args.json:
+                print(one, flush=True)
+    except DataError as error:
+        print(f"doctor: {error}", file=sys.stderr)
+        return 2
+    faults = sum(one.level == FAULT for one in found)
+    if args.json:
+        print(json.dumps({"faults": faults, "findings": [asdict(one) for one in found]}, indent=2))
+    else:
+        print(f"doctor: {faults} fault{'s' * (faults != 1)}" if faults else "doctor: no fault")
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

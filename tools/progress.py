@@ -1,0 +1,194 @@
+"""Progress of the trainings and evaluations below a folder, from another terminal: ``python tools/progress.py RUN_DIR``
+
+One line a run: done, rate, remaining time, running score. ``--watch`` looks again every few seconds, until all is
+finished; ``--json`` prints the same as a list. A training is read from ms-swift's logging.jsonl, an evaluation from
+its predictions.jsonl or trajectories.jsonl. Nothing is written. Exit code 2: no run below the folder.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from data_engine.dataset import DataError
+from data_engine.gelab.metrics import interactive_metrics, static_metrics
+from data_engine.login.metrics import closed_loop_metrics, strict_metrics
+from data_engine.runlog import start_path
+
+RESULTS = ("predictions.jsonl", "trajectories.jsonl")
+STEP = "global_step/max_steps"  # of a logging.jsonl line: "1200/2800"
+LEARNING = ("loss", "token_acc", "reward", "frac_reward_zero_std", "num_turns")  # what a log line may hold
+
+
+def _picked(metrics: Callable[[list[dict]], dict], *names: str) -> Callable[[list[dict]], dict]:
+    return lambda rows: {name: metrics(rows)[name] for name in names}
+
+
+SCORES = {  # kind of run.json -> the running score of its lines
+    "gelab-static": _picked(static_metrics, "step_all"),
+    "gelab-interactive": _picked(interactive_metrics, "pass_at_1", "greedy"),
+    "login-steps": _picked(strict_metrics, "step_accuracy"),
+    "login-closed-loop": _picked(closed_loop_metrics, "success_rate"),
+}
+
+
+@dataclass
+class Progress:
+    """Where a run is. ``rate`` in items a second; ``remaining`` and ``silent`` (since the last line) in seconds."""
+
+    run: str
+    what: str  # "training" or "evaluation"
+    done: int
+    total: int | None
+    unit: str
+    rate: float | None
+    silent: float | None
+    score: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def finished(self) -> bool:
+        return self.total is not None and self.done >= self.total
+
+    @property
+    def remaining(self) -> float | None:
+        return (self.total - self.done) / self.rate if self.rate and self.total is not None else None
+
+    def __str__(self) -> str:
+        of = f"{self.done:,}/{self.total:,} {self.done / self.total:.0%}" if self.total else f"{self.done:,} of ?"
+        parts = [self.run, self.what, f"{of} {self.unit}"]
+        if self.finished:
+            parts.append("finished")
+        else:
+            parts.append(f"{rate(self.rate, self.unit)}, remaining {span(self.remaining)}")
+            parts.append("nothing written yet" if self.silent is None else f"last written {span(self.silent)} ago")
+        return "  ".join(parts + [f"{name} {value:.4g}" for name, value in self.score.items()])
+
+
+def rate(value: float | None, unit: str) -> str:
+    """Items a second, or seconds an item where they are slow."""
+    if not value:
+        return "rate unknown"
+    return f"{value:.1f} {unit}/s" if value >= 1 else f"{1 / value:.1f} s/{unit.removesuffix('s')}"
+
+
+def span(seconds: float | None) -> str:
+    """A time in its two largest units."""
+    if seconds is None:
+        return "unknown"
+    minutes, hours = seconds / 60, seconds / 3600
+    if hours >= 1:
+        return f"{int(hours)} h {int(minutes) % 60:02} min"
+    return f"{int(minutes)} min {int(seconds) % 60:02} s" if minutes >= 1 else f"{seconds:.0f} s"
+
+
+def whole_lines(path: Path) -> list[dict]:
+    """The objects of a JSON-lines file that may be growing: a last half line waits for the next look."""
+    data = path.read_bytes() if path.is_file() else b""
+    found = []
+    for number, line in enumerate(data[: data.rfind(b"\n") + 1].splitlines(), 1):
+        try:
+            found.append(json.loads(line))
+        except ValueError:
+            raise DataError(f"{path}:{number}: not JSON; this run cannot be continued, start it anew") from None
+    return found
+
+
+def training(folder: Path, now: float) -> Progress:
+    """A training, from its log; before the first line of it, from its newest checkpoint; before that, 0 steps."""
+    log = folder / "logging.jsonl"
+    lines = [line for line in whole_lines(log) if STEP in line]
+    last = lines[-1] if lines else {}
+    done, total = map(int, last[STEP].split("/")) if last else newest_checkpoint(folder)
+    seconds = last.get("train_speed(s/it)")
+    score = {name: line[name] for line in lines for name in LEARNING if name in line}  # the latest of each
+    silent = now - log.stat().st_mtime if log.is_file() else None
+    return Progress(str(folder), "training", done, total, "steps", 1 / seconds if seconds else None, silent, score)
+
+
+def newest_checkpoint(folder: Path) -> tuple[int, int | None]:
+    """(step, last step) of the newest whole checkpoint; (0, None) without one."""
+    found = [(0, None)]
+    for path in folder.glob("checkpoint-*/trainer_state.json"):
+        try:
+            state = json.loads(path.read_bytes())
+        except ValueError:
+            continue  # being written: the host writes it last
+        found.append((state["global_step"], state["max_steps"]))
+    return max(found, key=lambda steps: steps[0])
+
+
+def evaluation(results: Path, now: float) -> Progress:
+    """An evaluation, from its results file and what stands beside it."""
+    rows, run = whole_lines(results), _read(results.parent / "run.json")
+    start = _read(start_path(results))
+    silent = now - results.stat().st_mtime if rows else None
+    since = results.stat().st_mtime - start["at"] if start and rows else 0
+    new = len(rows) - start.get("done", 0)
+    scored = SCORES[run["kind"]](rows) if rows and run.get("kind") in SCORES else {}
+    score = {name: value for name, value in scored.items() if value is not None}
+    unit = "episodes" if results.name == "trajectories.jsonl" else "rows"
+    per_second = new / since if since > 0 and new > 0 else None
+    total = start.get("items", expected(run))
+    return Progress(str(results.parent), "evaluation", len(rows), total, unit, per_second, silent, score)
+
+
+def expected(run: dict) -> int | None:
+    """How many lines a run will have, from its record: rows or tasks up to the limit; GE-Lab tries tasks repeatedly."""
+    rows = run.get("data", {}).get("rows")
+    asked = min(rows, run.get("limit") or rows) if rows else None
+    return asked and asked * (run["attempts"] + 1 if "attempts" in run else 1)
+
+
+def _read(path: Path) -> dict:
+    return json.loads(path.read_bytes()) if path.is_file() else {}
+
+
+def runs(root: Path, now: float) -> Iterator[Progress]:
+    """Every run at or below ``root``, by path. A checkpoint has an args.json too, but also the trainer's state."""
+    for folder in sorted(path.parent for path in root.rglob("args.json")):
+        if not (folder / "trainer_state.json").is_file():
+            yield training(folder, now)
+    for folder in sorted(path.parent for path in root.rglob("run.json")):
+        record = _read(folder / "run.json")
+        steps = record.get("kind") in ("gelab-static", "login-steps")
+        default = RESULTS[0] if steps else RESULTS[1]
+        yield evaluation(next((folder / name for name in RESULTS if (folder / name).exists()), folder / default), now)
+
+
+def show(found: list[Progress], root: Path, as_json: bool) -> None:
+    for one in found:
+        one.run = str(Path(one.run).relative_to(root)) if one.run != str(root) else root.name
+    if as_json:
+        more = [{"remaining": one.remaining, "finished": one.finished} for one in found]
+        print(json.dumps([asdict(one) | add for one, add in zip(found, more, strict=True)], indent=2), flush=True)
+    else:
+        print("\n".join(map(str, found)), flush=True)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split(":")[0])
+    parser.add_argument("run", type=Path, metavar="RUN_DIR", help="folder of one run or of several")
+    parser.add_argument("--watch", action="store_true", help="look again until all is finished")
+    parser.add_argument("--every", type=float, default=10.0, metavar="S", help="seconds between two looks")
+    parser.add_argument("--json", action="store_true", help="print a list, with --watch one a look")
+    args = parser.parse_args()
+    try:
+        while True:
+            found = list(runs(args.run, time.time()))
+            if not found:
+                raise DataError(f"{args.run}: no training or evaluation there; give a recipe's OUTPUT or a run's --out")
+            show(found, args.run, args.json)
+            if not args.watch or all(one.finished for one in found):
+                return 0
+            time.sleep(args.every)
+            print("" if args.json else time.strftime("-- %H:%M:%S"))
+    except DataError as error:
+        print(f"progress: {error}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())
