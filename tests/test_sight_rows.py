@@ -10,6 +10,7 @@ from data_engine.dataset import read_manifest, read_rows
 from data_engine.gelab import build
 from data_engine.gelab import write as gelab_write
 from data_engine.geometry import Box, Size
+from data_engine.login import actions
 from data_engine.login.tasks import forms
 from data_engine.seeds import rng
 from data_engine.sight import curriculum, probe, questions, screens, words, write
@@ -92,6 +93,25 @@ def test_a_question_and_its_answer_by_hand():
         form = screens.Screen(None, Size(800, 600), (field,), mode=mode)
         assert questions.point(form, field).prompt == "<image>Goal: Click on Username\nWhat is the next action?"
         assert questions.point(form, field).answer == f"Thought: Username\nAction: {call}"
+
+
+def test_a_form_is_also_asked_for_the_next_action_and_for_typing_where_the_cursor_is():
+    counts = {"Click": 0, "Pick": 0, "Type": 0}
+    for i, screen in enumerate(drawn(screens.form, 30) + drawn(screens.marks, 30)):
+        goal, *typed = questions.steps(screen, rng(0, "steps", i))
+        assert goal.prompt == f"<image>Goal: {screen.form.goal}\nWhat is the next action?"
+        action = actions.parse(goal.answer).action
+        counts[type(action).__name__] += 1
+        first = next((f.name for f in screen.form.fields if not screen.view.texts[screen.form.fields.index(f)]), None)
+        assert isinstance(action, actions.Type) == (first is not None and screen.view.focus == first)
+        assert len(typed) == (screen.view.focus is not None)
+        for question in typed:
+            action = actions.parse(question.answer).action
+            assert f"Type {action.text} into " in question.prompt
+            assert (action.mark is None) == (screen.mode == "coord")
+        asked = questions.ask(screen, rng(0, "ask", i), naming=0.5)
+        assert len(asked) == min(6, len(screen.things)) + 1 + len(typed)
+    assert min(counts.values()) > 5
 
 
 @pytest.mark.parametrize("name", probe.SETS)

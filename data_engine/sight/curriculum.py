@@ -37,29 +37,29 @@ STAGES = {
     ),
     "see": Stage(
         {
-            screens.icons: 0.35,
-            screens.shapes: 0.2,
-            screens.one: 0.05,
-            screens.tile: 0.1,
-            screens.crop_sign: 0.1,
-            screens.marks: 0.1,
-            screens.form: 0.1,
-        },
-        naming=0.4,
-    ),
-    "read": Stage(
-        {
-            screens.crop_text: 0.2,
-            screens.text: 0.25,
-            screens.icons: 0.2,
+            screens.icons: 0.25,
             screens.free: 0.1,
-            screens.marks: 0.15,
-            screens.form: 0.1,
+            screens.shapes: 0.05,
+            screens.tile: 0.05,
+            screens.crop_sign: 0.1,
+            screens.marks: 0.2,
+            screens.form: 0.25,
         },
         naming=0.5,
     ),
+    "read": Stage(
+        {
+            screens.crop_text: 0.25,
+            screens.text: 0.3,
+            screens.icons: 0.15,
+            screens.free: 0.05,
+            screens.marks: 0.1,
+            screens.form: 0.15,
+        },
+        naming=0.6,
+    ),
     "all": Stage(
-        {screens.text: 0.25, screens.icons: 0.25, screens.free: 0.2, screens.marks: 0.15, screens.form: 0.15},
+        {screens.text: 0.25, screens.icons: 0.25, screens.free: 0.15, screens.marks: 0.15, screens.form: 0.2},
         naming=0.5,
     ),
 }

@@ -1,8 +1,8 @@
 """What is asked of a screen: several questions about one picture make one conversation, each thing at most once.
 
 On pages, the prompts and the answers are GE-Lab's (point at a named icon, name the icon at a point); for what is
-written there are two more of the same kind. On forms they are the login benchmark's. Gold clicks go to the middle of
-the box.
+written there are two more of the same kind. On forms they are the login benchmark's: click here, type this, and what
+the goal asks for next. Gold clicks go to the middle of the box.
 """
 
 import hashlib
@@ -15,7 +15,9 @@ from ..gelab.actions import format_click
 from ..gelab.rows import MIDDLE
 from ..geometry import Box, to_thousand
 from ..login import actions as form_actions
+from ..login import oracle
 from ..login import prompts as form_prompts
+from ..login.forms import SCENARIOS, drawn_credentials
 from .screens import Screen, Thing
 
 
@@ -29,9 +31,14 @@ def reading(x: int, y: int) -> str:
     return f"{prompts.IMAGE}What is written at point <|box_start|>({x},{y})<|box_end|> in the image?"
 
 
+def typing(text: str, caption: str) -> str:
+    """The goal of writing ``text`` into the field that is called ``caption``."""
+    return f"Type {text} into {caption}"
+
+
 def sha256() -> str:
     """Hash of everything that rows of screens can say, beside names and coordinates."""
-    said = [prompts.sha256(), form_prompts.sha256(), pointing_at_text("TEXT"), reading(1, 2)]
+    said = [prompts.sha256(), form_prompts.sha256(), pointing_at_text("TEXT"), reading(1, 2), typing("TEXT", "IT")]
     return hashlib.sha256("\n".join(said).encode()).hexdigest()
 
 
@@ -70,11 +77,32 @@ def name(screen: Screen, thing: Thing, generator: np.random.Generator) -> Questi
     return Question((reading if thing.written else prompts.captioning)(*at), thing.name, None)
 
 
+def steps(screen: Screen, generator: np.random.Generator) -> list[Question]:
+    """On a form: the next action towards its goal; and, if a field has the cursor, to type random text into it."""
+    form, view = screen.form, screen.view
+    action, element = oracle.next_action(form, screen.mode, view)
+    asked = [(form.goal, action, element)]
+    for field in form.fields:
+        if field.name == view.focus:
+            text = generator.choice(list(drawn_credentials(SCENARIOS[form.scenario], generator).values()))
+            mark = field.mark if screen.mode == "som" else None
+            asked.append((typing(text, field.caption), form_actions.Type(str(text), mark), field))
+    return [
+        Question(form_prompts.question(goal), oracle.answer_text(action, element, 2), None)
+        for goal, action, element in asked
+    ]
+
+
 def ask(screen: Screen, generator: np.random.Generator, naming: float, most: int = 6) -> list[Question]:
-    """Up to ``most`` questions, each about another thing; a share ``naming`` of them asks for the name (on pages)."""
+    """Up to ``most`` questions, each about another thing; a share ``naming`` of them asks for the name (on pages).
+
+    On forms those of ``steps`` come before or after.
+    """
     chosen = [screen.things[i] for i in generator.permutation(len(screen.things))[:most]]
-    naming = 0.0 if screen.mode else naming
-    return [name(screen, t, generator) if generator.random() < naming else point(screen, t) for t in chosen]
+    if not screen.mode:
+        return [name(screen, t, generator) if generator.random() < naming else point(screen, t) for t in chosen]
+    points, rest = [point(screen, thing) for thing in chosen], steps(screen, generator)
+    return rest + points if generator.random() < 0.5 else points + rest
 
 
 def conversation(system: str, questions: list[Question]) -> list[dict]:

@@ -46,13 +46,15 @@ class Thing:
 
 @dataclass(frozen=True, slots=True)
 class Screen:
-    """A picture, the canvas that boxes refer to, its things; of a page its name, of a form the mode it is asked in."""
+    """A picture, the canvas that boxes refer to, its things; of a page its name, of a form its mode and its state."""
 
     picture: Image.Image
     canvas: Size
     things: tuple[Thing, ...]
     page: str = ""
     mode: str = ""
+    form: forms.Form | None = None
+    view: forms.View | None = None
 
 
 @cache
@@ -175,10 +177,11 @@ def _form(generator: np.random.Generator, mode: str) -> Screen:
     filled = int(generator.integers(len(made.fields) + 1))
     texts = tuple(made.values[field.name] if i < filled else "" for i, field in enumerate(made.fields))
     focus = generator.choice([None, *(field.name for field in made.fields)])
-    picture = FormScreen(made, FORM, marks=mode == "som").picture(forms.View(texts, focus))
+    view = forms.View(texts, focus)
+    picture = FormScreen(made, FORM, marks=mode == "som").picture(view)
     shown = [element for element in made.elements if mode == "coord" or element.mark is not None]
     things = tuple(Thing(element.caption, element.box, mark=element.mark) for element in shown)
-    return Screen(picture, forms.CANVAS, things, mode=mode)
+    return Screen(picture, forms.CANVAS, things, mode=mode, form=made, view=view)
 
 
 def _count(generator: np.random.Generator) -> int:
