@@ -48,7 +48,8 @@ def _draw_log(axis, rows, title: str, keys: list[str], smooth: int) -> None:
         logged = [(row["step"], float(row[key])) for row in rows if key in row]
         values = [value for _, value in logged]
         means = [sum(values[max(0, i - smooth) : i]) / min(i, smooth) for i in range(1, len(values) + 1)]
-        axis.plot([step for step, _ in logged], means, linewidth=1.2, label=key.removeprefix("rewards/Gelab").removesuffix("/mean"))
+        name = key.removeprefix("rewards/Gelab").removesuffix("/mean")
+        axis.plot([step for step, _ in logged], means, linewidth=1.2, label=name)
     if len(keys) > 1:
         axis.set_ylim(-0.03, 1.03)
         axis.legend(fontsize=8)

@@ -16,6 +16,7 @@ export CUDA_VISIBLE_DEVICES=                 # the CPU, also where there is a GP
 export MAX_PIXELS=56320                      # 160 x 352, the page size below
 export TEMPLATE=gelab_qwen3_vl GELAB_DATA="$RUN/data" ENGINE=transformers
 export OMP_NUM_THREADS=1 NPROC_PER_NODE=2    # tiny matrices: two processes are quicker than two threads
+export PET_STANDALONE=1 PET_LOCAL_ADDR=localhost      # torchrun takes a free port: other trainings may run beside it
 
 # 1. World and rows: 36 pages, five subtrees; 1 and 2 train SFT, 3 ST-RL, 4 MT-RL, 5 is held out.
 #    Gold clicks in the middle of the box: three million weights need no noise in their labels.
