@@ -49,7 +49,7 @@ def _draw_log(axis, rows, title: str, keys: list[str], smooth: int) -> None:
         values = [value for _, value in logged]
         means = [sum(values[max(0, i - smooth) : i]) / min(i, smooth) for i in range(1, len(values) + 1)]
         name = key.removeprefix("rewards/Gelab").removesuffix("/mean")
-        axis.plot([step for step, _ in logged], means, linewidth=1.2, label=name)
+        axis.plot([step for step, _ in logged], means, ".-", linewidth=1.2, markersize=3, label=name)
     if len(keys) > 1:
         axis.set_ylim(-0.03, 1.03)
         axis.legend(fontsize=8)
