@@ -151,6 +151,14 @@ def test_equal_arguments_equal_bytes_and_longer_runs_begin_alike(tmp_path):
     assert not set(other.values()) & set(files["a"].values())
 
 
+def test_screens_of_one_kind_come_in_a_row_and_the_shares_hold():
+    stage = curriculum.Stage({screens.tile: 0.5, screens.crop_sign: 0.5}, naming=0.5, alike=4)
+    sizes = [screen.picture.size for _, screen in curriculum.rows(stage, 0, "x", 200, PAGE)]
+    blocks = [set(sizes[i : i + 4]) for i in range(0, 200, 4)]
+    assert all(len(block) == 1 for block in blocks)
+    assert 15 < sum(block == {screens.TILE} for block in blocks) < 35
+
+
 def test_bad_arguments_are_one_line(tmp_path, capsys):
     for arguments, message in (
         (["--stage", "dim"], "--stage dim: unknown; known are start, one"),
