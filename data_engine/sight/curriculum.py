@@ -51,6 +51,11 @@ STAGES = {
         },
         naming=0.5,
     ),
+    "forms": Stage(
+        {screens.form: 0.35, screens.marks: 0.35, screens.icons: 0.1, screens.free: 0.1, screens.crop_sign: 0.1},
+        naming=0.6,
+        alike=8,
+    ),
     "read": Stage(
         {
             screens.crop_sign: 0.2,
