@@ -111,6 +111,9 @@ def test_a_form_is_also_asked_for_the_next_action_and_for_typing_where_the_curso
             assert (action.mark is None) == (screen.mode == "coord")
         asked = questions.ask(screen, rng(0, "ask", i), naming=0.5)
         assert len(asked) == min(6, len(screen.things)) + 1 + len(typed)
+        what = questions.name(screen, screen.things[0], rng(0, "name", i))
+        shown = "CLICK([" if screen.mode == "som" else "CLICK(x="
+        assert what.prompt.startswith(f"<image>What does {shown}") and what.answer == screen.things[0].name
     assert min(counts.values()) > 5
 
 

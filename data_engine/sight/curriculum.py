@@ -56,6 +56,9 @@ STAGES = {
         naming=0.6,
         alike=8,
     ),
+    "captions": Stage(
+        {screens.crop_caption: 0.3, screens.form: 0.3, screens.marks: 0.3, screens.icons: 0.1}, naming=0.5, alike=8
+    ),
     "read": Stage(
         {
             screens.crop_sign: 0.2,
