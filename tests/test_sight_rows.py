@@ -111,6 +111,9 @@ def test_a_form_is_also_asked_for_the_next_action_and_for_typing_where_the_curso
             assert (action.mark is None) == (screen.mode == "coord")
         asked = questions.ask(screen, rng(0, "ask", i), naming=0.5)
         assert len(asked) == min(6, len(screen.things)) + 1 + len(typed)
+        what = questions.name(screen, screen.things[0], rng(0, "name", i))
+        shown = "CLICK([" if screen.mode == "som" else "CLICK(x="
+        assert what.prompt.startswith(f"<image>What does {shown}") and what.answer == screen.things[0].name
     assert min(counts.values()) > 5
 
 
@@ -149,6 +152,14 @@ def test_equal_arguments_equal_bytes_and_longer_runs_begin_alike(tmp_path):
     assert read_rows(tmp_path / "c/rows.jsonl", 12) == read_rows(tmp_path / "a/rows.jsonl")
     other = write.write(tmp_path / "d", "all", 12, seed=4)["files"]
     assert not set(other.values()) & set(files["a"].values())
+
+
+def test_screens_of_one_kind_come_in_a_row_and_the_shares_hold():
+    stage = curriculum.Stage({screens.tile: 0.5, screens.crop_sign: 0.5}, naming=0.5, alike=4)
+    sizes = [screen.picture.size for _, screen in curriculum.rows(stage, 0, "x", 200, PAGE)]
+    blocks = [set(sizes[i : i + 4]) for i in range(0, 200, 4)]
+    assert all(len(block) == 1 for block in blocks)
+    assert 15 < sum(block == {screens.TILE} for block in blocks) < 35
 
 
 def test_bad_arguments_are_one_line(tmp_path, capsys):

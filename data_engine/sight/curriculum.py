@@ -15,10 +15,14 @@ Maker = Callable[[np.random.Generator, Size], Screen]
 
 @dataclass(frozen=True)
 class Stage:
-    """Kinds of screens with their shares, and the share of questions that ask for a name."""
+    """Kinds of screens with their shares, and the share of questions that ask for a name.
+
+    ``alike``: so many screens in a row are of one kind; a batch of them is not padded to the length of its one form.
+    """
 
     kinds: dict[Maker, float]
     naming: float
+    alike: int = 1
 
 
 # A model without sight stands still before it can tell which of several things is meant. So it learns first where the
@@ -47,29 +51,44 @@ STAGES = {
         },
         naming=0.5,
     ),
+    "forms": Stage(
+        {screens.form: 0.35, screens.marks: 0.35, screens.icons: 0.1, screens.free: 0.1, screens.crop_sign: 0.1},
+        naming=0.6,
+        alike=8,
+    ),
+    "captions": Stage(
+        {screens.crop_caption: 0.3, screens.form: 0.3, screens.marks: 0.3, screens.icons: 0.1}, naming=0.5, alike=8
+    ),
     "read": Stage(
         {
-            screens.crop_text: 0.25,
-            screens.text: 0.3,
-            screens.icons: 0.15,
-            screens.free: 0.05,
+            screens.crop_sign: 0.2,
+            screens.crop_text: 0.15,
+            screens.text: 0.2,
+            screens.icons: 0.1,
+            screens.free: 0.1,
             screens.marks: 0.1,
             screens.form: 0.15,
         },
         naming=0.6,
+        alike=8,
     ),
     "all": Stage(
         {screens.text: 0.25, screens.icons: 0.25, screens.free: 0.15, screens.marks: 0.15, screens.form: 0.2},
         naming=0.5,
+        alike=8,
     ),
 }
 
 
 def rows(stage: Stage, seed: int, name: str, count: int, page_size: Size) -> Iterator[tuple[list[dict], Screen]]:
-    """(messages, screen) of ``count`` conversations; number i comes from the stream (seed, "sight", name, i) alone."""
+    """(messages, screen) of ``count`` conversations; number i comes from the streams (seed, "sight", name, ...) alone.
+
+    That is stream i, and where ``alike`` is not 1, stream ("kind", i // alike) for its kind.
+    """
     makers, shares = list(stage.kinds), list(stage.kinds.values())
     for i in range(count):
         generator = rng(seed, "sight", name, i)
-        screen = makers[generator.choice(len(makers), p=shares)](generator, page_size)
+        choosing = generator if stage.alike == 1 else rng(seed, "sight", name, "kind", i // stage.alike)
+        screen = makers[choosing.choice(len(makers), p=shares)](generator, page_size)
         asked = questions.ask(screen, generator, stage.naming)
         yield questions.conversation(questions.system(screen), asked), screen

@@ -36,9 +36,15 @@ def typing(text: str, caption: str) -> str:
     return f"Type {text} into {caption}"
 
 
+def clicking(action: str) -> str:
+    """Ask which part of a form an action would click."""
+    return f"{prompts.IMAGE}What does {action} click?"
+
+
 def sha256() -> str:
     """Hash of everything that rows of screens can say, beside names and coordinates."""
-    said = [prompts.sha256(), form_prompts.sha256(), pointing_at_text("TEXT"), reading(1, 2), typing("TEXT", "IT")]
+    said = [prompts.sha256(), form_prompts.sha256(), pointing_at_text("TEXT"), reading(1, 2)]
+    said += [typing("TEXT", "IT"), clicking("ACTION")]
     return hashlib.sha256("\n".join(said).encode()).hexdigest()
 
 
@@ -59,20 +65,26 @@ def system(screen: Screen) -> str:
 def point(screen: Screen, thing: Thing) -> Question:
     """Where is it? On a form with marks: which number has it?"""
     if screen.mode:
-        return Question(form_prompts.question(f"Click on {thing.name}"), _form_answer(screen, thing), thing.box)
+        return Question(
+            form_prompts.question(f"Click on {thing.name}"),
+            form_actions.format_answer(thing.name, _form_action(screen, thing)),
+            thing.box,
+        )
     prompt = (pointing_at_text if thing.written else prompts.grounding)(thing.name)
     click = format_click(thing.name, screen.page, *to_thousand(*thing.box.at(0.5, 0.5), screen.canvas))
     return Question(prompt, click, thing.box)
 
 
-def _form_answer(screen: Screen, thing: Thing) -> str:
+def _form_action(screen: Screen, thing: Thing) -> form_actions.Action:
     x, y = thing.box.at(0.5, 0.5)
     click = form_actions.Click(x / screen.canvas.width, y / screen.canvas.height)
-    return form_actions.format_answer(thing.name, form_actions.Pick(thing.mark) if screen.mode == "som" else click)
+    return form_actions.Pick(thing.mark) if screen.mode == "som" else click
 
 
 def name(screen: Screen, thing: Thing, generator: np.random.Generator) -> Question:
-    """What is there?"""
+    """What is there? On a form: what would this action click?"""
+    if screen.mode:
+        return Question(clicking(form_actions.format_action(_form_action(screen, thing))), thing.name, None)
     at = to_thousand(*thing.box.at(*generator.uniform(*MIDDLE, 2)), screen.canvas)
     return Question((reading if thing.written else prompts.captioning)(*at), thing.name, None)
 
@@ -94,15 +106,16 @@ def steps(screen: Screen, generator: np.random.Generator) -> list[Question]:
 
 
 def ask(screen: Screen, generator: np.random.Generator, naming: float, most: int = 6) -> list[Question]:
-    """Up to ``most`` questions, each about another thing; a share ``naming`` of them asks for the name (on pages).
+    """Up to ``most`` questions, each about another thing; a share ``naming`` of them asks for the name.
 
     On forms those of ``steps`` come before or after.
     """
     chosen = [screen.things[i] for i in generator.permutation(len(screen.things))[:most]]
+    asked = [name(screen, t, generator) if generator.random() < naming else point(screen, t) for t in chosen]
     if not screen.mode:
-        return [name(screen, t, generator) if generator.random() < naming else point(screen, t) for t in chosen]
-    points, rest = [point(screen, thing) for thing in chosen], steps(screen, generator)
-    return rest + points if generator.random() < 0.5 else points + rest
+        return asked
+    rest = steps(screen, generator)
+    return rest + asked if generator.random() < 0.5 else asked + rest
 
 
 def conversation(system: str, questions: list[Question]) -> list[dict]:

@@ -15,6 +15,7 @@ from ..gelab.layout import BACK_BOX, CANVAS, HOME_BOX, ICON, SLOTS, TITLE_BOX
 from ..gelab.render import Renderer
 from ..geometry import Box, Size
 from ..login import forms
+from ..login.prompts import MODES
 from ..login.render import Screen as FormScreen
 from ..login.tasks import hard_form
 from . import words
@@ -169,6 +170,23 @@ def marks(generator: np.random.Generator, page_size: Size) -> Screen:
 def form(generator: np.random.Generator, page_size: Size) -> Screen:
     """A form without marks."""
     return _form(generator, "coord")
+
+
+def crop_caption(generator: np.random.Generator, page_size: Size) -> Screen:
+    """A cutting of a form, anywhere around one of its captions; all captions that are whole on it are its things."""
+    screen = _form(generator, MODES[generator.integers(len(MODES))])
+    captions = [(part.caption, (part.label or part.box).scaled(forms.CANVAS, FORM)) for part in screen.form.elements]
+    box = captions[generator.integers(len(captions))][1]
+    x, y = (_around(generator, box[i], box[i + 2], CROP[i], FORM[i]) for i in (0, 1))
+    on_crop = [(caption, Box(b.x1 - x, b.y1 - y, b.x2 - x, b.y2 - y)) for caption, b in captions]
+    things = tuple(Thing(caption, box, written=True) for caption, box in on_crop if box.inside(CROP))
+    picture = screen.picture.crop((x, y, x + CROP.width, y + CROP.height))
+    return Screen(picture, CROP, things, "page_0")
+
+
+def _around(generator: np.random.Generator, low: int, high: int, side: int, most: int) -> int:
+    """Where a cutting of ``side`` pixels begins that holds low..high: any such place on a picture of ``most``."""
+    return int(generator.integers(max(0, high - side), min(low, most - side) + 1))
 
 
 def _form(generator: np.random.Generator, mode: str) -> Screen:
