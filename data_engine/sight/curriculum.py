@@ -39,6 +39,7 @@ STAGES = {
     "icons": Stage(
         {screens.icons: 0.6, screens.free: 0.1, screens.shapes: 0.1, screens.one: 0.1, screens.tile: 0.1}, naming=0.5
     ),
+    "pages": Stage({screens.icons: 0.5, screens.free: 0.3, screens.shapes: 0.1, screens.tile: 0.1}, naming=0.5),
     "see": Stage(
         {
             screens.icons: 0.25,
