@@ -50,8 +50,13 @@ def test_the_best_stage_is_shipped_in_bf16(run, shipped):
 def test_the_card_states_numbers_commit_and_curve(shipped):
     card = (shipped / "README.md").read_text()
     assert "| read a word | 75.0 % | 30 to 90 % | 1.0 % |" in card
-    assert "| one | 8 | 75 |" in card and "| two | 8 | 50 |" in card
+    assert "| one | 8 | 20 | 75 |" in card and "| two | 8 | 20 | 50 |" in card
     assert "abcdef1" in card and "8 steps" in card and "{" not in card
+
+
+def test_no_path_of_the_run_is_shipped(run, shipped):
+    assert not [path.name for path in shipped.iterdir() if str(run).encode() in path.read_bytes()]
+    assert json.loads((shipped / "probe.json").read_text())["run"]["model"]["name"] == "RUN/one/checkpoint-8"
 
 
 def test_nothing_is_overwritten(run, shipped, cli):

@@ -54,9 +54,14 @@ def ship(run: Path, out: Path) -> dict:
         size = _weights_in_bf16(chosen["model"] / "model.safetensors", folder / "model.safetensors")
         if size > MOST:
             raise DataError(f"{chosen['model']}: {size:,} bytes in bf16, more than {MOST:,}; ship a smaller model")
-        write_json(folder / "probe.json", chosen["probe"])
+        write_json(folder / "probe.json", _without_paths(chosen["probe"], run))
         (folder / "README.md").write_text(card(run, found, chosen), encoding="utf-8")
         return write_manifest(folder, KIND, {"stage": chosen["name"], "commit": chosen["probe"]["commit"]})
+
+
+def _without_paths(probe: dict, run: Path) -> dict:
+    """A probe as it is shipped: where the run lay is nobody's business."""
+    return json.loads(json.dumps(probe).replace(str(run.resolve()), "RUN"))
 
 
 def _weights_in_bf16(source: Path, target: Path) -> int:
@@ -75,11 +80,10 @@ A Qwen3-VL of {parameters:,} parameters that was trained from nothing on random 
 demonstrations on a CPU have something to fine-tune, as users fine-tune Qwen. It is shipped by `tools/ship_base.py`.
 
 - **Data**: screens and questions of `data_engine/sight`, drawn from seeds that no benchmark uses. No human data.
-- **Made by**: `{command}` at commit `{commit}`: {steps:,} steps of eight screens
-  in all; this is stage `{stage}`, the best by the mean of the probe.
+- **Made by**: `{command}` at commit `{commit}`: {steps:,} steps in all; this is stage `{stage}`, the best by the mean of the probe.
 - **Weights**: bf16, {size:.1f} MB. Use: `python tools/make_tiny_model.py MODEL --from-base`, then
   `--model MODEL --model_type qwen3_vl --template gelab_qwen3_vl` as with any checkpoint. No network, no remote code.
-- **Page sizes**: pages of 160x352 and forms of 256x192 pixels; it has seen no others.
+- **Page size**: 160x352 pixels, and cuttings of 64x64; it has seen no others.
 
 ## What it can do
 
@@ -91,13 +95,13 @@ demonstrations on a CPU have something to fine-tune, as users fine-tune Qwen. It
 
 ## What it cannot do
 
-It knows the built-in icons and their names, the shapes, and the parts of the two forms; nothing else. It cannot follow
-a goal over several steps before it is fine-tuned, has met no user's icons, no other page size, and no text above about
-eight signs. A held-out GE-Lab subtree is new to it as a place; the pictures and names of its icons are not.
+What is near chance in the table. It knows the built-in icons and shapes and their names, and nothing else. It cannot
+follow a goal over several steps before it is fine-tuned, and has met no user's icons and no other page size. A held-out
+GE-Lab subtree is new to it as a place; the pictures and names of its icons are not.
 
 ## The curve
 
-Right answers in percent after each stage, {curve_rows} questions a set:
+Right answers in percent after each stage:
 
 {curve}
 """
@@ -120,8 +124,7 @@ def card(run: Path, found: list[dict], chosen: dict) -> str:
         size=2 * parameters / 1e6,
         rows=probe["run"]["rows"],
         table=_table(["", "right", "95 % interval", "chance"], [_line(name, one) for name, one in sets.items()]),
-        curve_rows=found[0]["probe"]["run"]["rows"],
-        curve=_table(["after stage", "steps", *sets], [_stage_line(stage, sets) for stage in found]),
+        curve=_table(["after stage", "steps", "questions a set", *sets], [_stage_line(stage, sets) for stage in found]),
     )
 
 
@@ -136,7 +139,8 @@ def _line(name: str, one: dict) -> list[str]:
 
 def _stage_line(stage: dict, sets: dict) -> list[str]:
     probe = stage["probe"]["metrics"]
-    return [stage["name"], str(_steps(stage)), *(f"{100 * probe[name]['right']:.0f}" for name in sets)]
+    asked = stage["probe"]["run"]["rows"]
+    return [stage["name"], str(_steps(stage)), str(asked), *(f"{100 * probe[name]['right']:.0f}" for name in sets)]
 
 
 def _table(head: list[str], lines: list[list[str]]) -> str:
