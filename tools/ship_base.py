@@ -80,10 +80,11 @@ A Qwen3-VL of {parameters:,} parameters that was trained from nothing on random 
 demonstrations on a CPU have something to fine-tune, as users fine-tune Qwen. It is shipped by `tools/ship_base.py`.
 
 - **Data**: screens and questions of `data_engine/sight`, drawn from seeds that no benchmark uses. No human data.
-- **Made by**: `{command}` at commit `{commit}`: {steps:,} steps in all; this is stage `{stage}`, the best by the mean of the probe.
+- **Made by**: `{command}` at commit `{commit}`: {steps:,} steps in all; this is stage
+  `{stage}`, the best by the mean of the probe.
 - **Weights**: bf16, {size:.1f} MB. Use: `python tools/make_tiny_model.py MODEL --from-base`, then
   `--model MODEL --model_type qwen3_vl --template gelab_qwen3_vl` as with any checkpoint. No network, no remote code.
-- **Page size**: 160x352 pixels, and cuttings of 64x64; it has seen no others.
+- **Page size**: 160x352 pixels, and cuttings of 64x64 and 128x64; it has seen no others.
 
 ## What it can do
 
