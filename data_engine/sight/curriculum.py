@@ -40,24 +40,9 @@ STAGES = {
         {screens.icons: 0.6, screens.free: 0.1, screens.shapes: 0.1, screens.one: 0.1, screens.tile: 0.1}, naming=0.5
     ),
     "pages": Stage({screens.icons: 0.5, screens.free: 0.3, screens.shapes: 0.1, screens.tile: 0.1}, naming=0.5),
-    "see": Stage(
-        {
-            screens.icons: 0.25,
-            screens.free: 0.1,
-            screens.shapes: 0.05,
-            screens.tile: 0.05,
-            screens.crop_sign: 0.1,
-            screens.marks: 0.2,
-            screens.form: 0.25,
-        },
-        naming=0.5,
-    ),
+    # The recipe stops here. Forms, mixed in after `icons`, were not learnt in 20 minutes and pushed the icons out
+    # (recipes/RESULTS.md); reading comes after them. `stage.sh` trains these from any checkpoint.
     "forms": Stage(
-        {screens.form: 0.35, screens.marks: 0.35, screens.icons: 0.1, screens.free: 0.1, screens.crop_sign: 0.1},
-        naming=0.6,
-        alike=8,
-    ),
-    "captions": Stage(
         {screens.crop_caption: 0.3, screens.form: 0.3, screens.marks: 0.3, screens.icons: 0.1}, naming=0.5, alike=8
     ),
     "read": Stage(

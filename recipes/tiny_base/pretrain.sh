@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # A small base model that can see, from nothing, on a curriculum of screens.   Hardware: two CPU cores, 3 GB; no GPU, no hub.
-# Takes:     hours (measured: recipes/RESULTS.md); stop it at any time.
+# Takes:     about 65 minutes, most of it on one core (recipes/RESULTS.md); stop it at any time.
 # Run:       make install, then bash recipes/tiny_base/pretrain.sh
 # Again:     the same command; finished stages are kept, and one that was killed goes on from its last checkpoint.
 # Small:     STEPS=2 PROBE=2 RUN=runs/smoke bash recipes/tiny_base/pretrain.sh --save_steps 2
@@ -36,7 +36,8 @@ stage() {   # stage NAME SCREENS STEPS BATCH [FLAGS]: goes on from the last stag
     MODEL="$out/checkpoint-$steps"
 }
 
-# Easy first: where is the one thing, what is it; which of several is it; words and forms. What failed: recipes/RESULTS.md.
+# Easy first: where is the one thing, what is it; which of several shapes is it, of hundreds of icons. What failed:
+# recipes/RESULTS.md; what it does not know yet: forms, marks, words.
 stage start  start  800 16 "$@"
 stage one    one    300  8 "$@"
 stage two    two    500  8 "$@"
