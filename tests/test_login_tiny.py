@@ -17,7 +17,21 @@ from data_engine.login.write import write
 
 REPO = Path(__file__).resolve().parents[1]
 LOGIN = REPO / "recipes" / "login"
-USERS = ("MODE", "START", "STEPS", "EPISODES", "LIMIT", "CURVE", "RUN", "MODEL", "RESUME", "MAX_PIXELS", "TEMPLATE")
+USERS = (
+    "MODE",
+    "START",
+    "STEPS",
+    "SHAPES",
+    "FORMS",
+    "EPISODES",
+    "LIMIT",
+    "CURVE",
+    "RUN",
+    "MODEL",
+    "RESUME",
+    "MAX_PIXELS",
+    "TEMPLATE",
+)
 USERS += ("OUTPUT", "LOGIN_DATA", "NPROC_PER_NODE", "NNODES", "OMP_NUM_THREADS")
 
 FAKE = """#!{python}
@@ -32,8 +46,8 @@ def value(flag):
 if os.environ.get("FAIL", "nothing") in argv:
     sys.exit("no such luck")
 if argv[0] == "swift":
-    every, last = int(value("--save_steps")), int(value("--max_steps"))
-    for step in sorted({{*range(every, last, every), last}}):
+    every, last = (int(value(flag)) if flag in argv else 5 for flag in ("--save_steps", "--max_steps"))
+    for step in sorted({{*range(every, last, every), last}}):  # a lesson has as many as its rows: here 5
         folder = Path(value("--output_dir")) / f"checkpoint-{{step}}"
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "trainer_state.json").write_text("{{}}")
@@ -77,15 +91,33 @@ def programs(calls: list[dict]) -> list[str]:
 
 
 WRITE = "data_engine.login.write"
-ALL = [WRITE, WRITE, "make_tiny_model", "sft", *["login_eval"] * 6, "plot_metrics", "login_table"]
+LESSON = ["data_engine.sight.write", "sft"]
+ALL = [WRITE, WRITE, "make_tiny_model", *LESSON * 2, "sft", *["login_eval"] * 6, "plot_metrics", "login_table"]
+
+
+def lessons(calls: list[dict]) -> list[tuple[str, str, str]]:
+    """(screens, rows, model that it goes on from) of each lesson."""
+    written = [call for call in calls if "data_engine.sight.write" in call["argv"]]
+    trained = [calls[calls.index(call) + 1] for call in written]
+    return [
+        (value(a, "--stage"), value(a, "--rows"), value(b, "--model")) for a, b in zip(written, trained, strict=True)
+    ]
+
+
+def episodes_training(calls: list[dict]) -> dict:
+    """The training on whole episodes: the last one."""
+    return [call for call in calls if call["argv"][0] == "swift"][-1]
 
 
 def test_coordinates_from_the_base_model(start, tmp_path):
-    calls, done = start("tiny.sh", "--learning_rate", "3e-4", STEPS="10", EPISODES="7", LIMIT="3")
+    calls, done = start(
+        "tiny.sh", "--learning_rate", "3e-4", STEPS="10", SHAPES="2", FORMS="4", EPISODES="7", LIMIT="3"
+    )
     assert done.returncode == 0, done.stderr
     here = tmp_path / "run" / "coord"
     assert programs(calls) == ALL
-    train, evaluation, model, sft = calls[:4]
+    train, evaluation, model = calls[:3]
+    sft = episodes_training(calls)
     for call, split, episodes in (train, "train", "7"), (evaluation, "eval", "3"):
         given = {flag: value(call, flag) for flag in ("--mode", "--protocol", "--page-size", "--scenario")}
         assert given == {
@@ -96,7 +128,9 @@ def test_coordinates_from_the_base_model(start, tmp_path):
         }
         assert (value(call, "--split"), value(call, "--episodes")) == (split, episodes)
     assert model["argv"][2:] == [str(here / "start"), "--from-base"]
-    assert value(sft, "--model") == str(here / "start")
+    last = [str(here / "lessons" / name / "checkpoint-5") for name in ("spread", "login")]
+    assert lessons(calls) == [("spread", "48", str(here / "start")), ("login", "32", last[0])]
+    assert value(sft, "--model") == last[1] and not list((here / "lessons").rglob("rows"))
     assert sft["argv"][-2:] == ["--learning_rate", "3e-4"]
     assert sft["env"] == {
         "MAX_PIXELS": "49152",  # 256 x 192
@@ -105,19 +139,21 @@ def test_coordinates_from_the_base_model(start, tmp_path):
         "CUDA_VISIBLE_DEVICES": "",
         "OMP_NUM_THREADS": "1",
     }
-    scored = [(Path(value(c, "--out")).name, Path(value(c, "--model")).name) for c in calls[4:10]]
+    scored = [(Path(value(c, "--out")).name, Path(value(c, "--model")).name) for c in calls[8:14]]
     steps = [(f"step_{step}", f"checkpoint-{step}") for step in (3, 6, 9, 10)]  # a quarter of 10 steps is 3, rounded up
     assert scored == [("base", "start"), *steps, ("closed_loop", "checkpoint-10")]
-    assert ["--closed-loop" in call["argv"] for call in calls[4:10]] == [False] * 5 + [True]
-    assert {value(call, "--data") for call in calls[4:10]} == {str(here / "data" / "eval")}
+    assert ["--closed-loop" in call["argv"] for call in calls[8:14]] == [False] * 5 + [True]
+    assert {value(call, "--data") for call in calls[8:14]} == {str(here / "data" / "eval")}
     files = [here / "eval" / f"{name}.json" for name in ("base", "step_10")]
-    assert calls[10]["argv"][calls[10]["argv"].index("--files") + 1 :][:2] == [str(file) for file in files]
+    assert calls[14]["argv"][calls[14]["argv"].index("--files") + 1 :][:2] == [str(file) for file in files]
     assert read_json(files[1])["model"] == str(here / "model" / "checkpoint-10")
 
 
 def test_every_flag_wins_over_the_pages_and_is_one_of_the_hosts(start):
     """The mode's page gives LoRA's flags; each that a tiny model needs otherwise must come after it."""
-    sft = start("tiny.sh", MODE="som", STEPS="10")[0][3]["argv"]
+    calls = start("tiny.sh", MODE="som", STEPS="10", SHAPES="1", FORMS="1")[0]
+    assert [stage for stage, *_ in lessons(calls)] == ["numbered_two", "numbered_four", "numbered", "login_marks"]
+    sft = episodes_training(calls)["argv"]
     last = {word: sft[i + 1] for i, word in enumerate(sft) if word.startswith("--")}
     assert (last["--tuner_type"], last["--freeze_vit"], last["--optimizer"]) == ("full", "false", "gui_muon")
     assert (last["--bf16"], last["--fp16"], last["--torch_dtype"]) == ("true", "false", "float32")
@@ -148,6 +184,11 @@ def test_a_finished_training_is_kept_and_a_killed_one_goes_on(start, tmp_path):
     calls, _ = start("tiny.sh", STEPS="10")
     given = [value(call, "--resume_from_checkpoint") for call in calls if call["argv"][0] == "swift"]
     assert given == [str(model / "checkpoint-9")]
+    lesson = tmp_path / "run" / "coord" / "lessons" / "login"
+    (lesson / "finished").unlink()
+    calls, _ = start("tiny.sh", STEPS="10")
+    given = [value(call, "--resume_from_checkpoint") for call in calls if call["argv"][0] == "swift"]
+    assert given == [str(lesson / "checkpoint-5")]
 
 
 def test_an_unknown_mode_is_one_line(start, tmp_path):
@@ -159,10 +200,10 @@ def test_an_unknown_mode_is_one_line(start, tmp_path):
 def test_the_short_form_runs_both_modes(start, tmp_path):
     calls, done = start("quickstart.sh", "--seed", "3")
     assert done.returncode == 0, done.stderr
-    trained = [call for call in calls if call["argv"][0] == "swift"]
+    trained = [call for call in calls if "--max_steps" in call["argv"]]
     assert sorted(Path(value(call, "--output_dir")).parent.name for call in trained) == ["coord", "som"]
     assert {(value(call, "--max_steps"), call["argv"][-1], call["env"]["OMP_NUM_THREADS"]) for call in trained} == {
-        ("1800", "3", "1")
+        ("300", "3", "1")
     }
     assert programs(calls)[-1] == "login_table" and calls[-1]["argv"][2] == str(tmp_path / "run")
     assert sorted(path.name for path in (tmp_path / "run" / "logs").iterdir()) == ["coord.log", "som.log"]
@@ -177,18 +218,20 @@ def test_the_short_form_tells_what_failed(start):
 # The table, of the small form's real files
 
 
-def small(run: Path, script: str, **environment: str) -> subprocess.CompletedProcess:
-    env = clean(RUN=str(run), STEPS="2", EPISODES="3", LIMIT="2", CURVE="1", OMP_NUM_THREADS="1", START="scratch")
-    env |= {"PATH": f"{Path(sys.executable).parent}:{env['PATH']}", "PYTHONPATH": str(REPO)} | environment
+def small(run: Path, script: str) -> subprocess.CompletedProcess:
+    env = clean(RUN=str(run), SHAPES="1", FORMS="1", STEPS="2", EPISODES="3", LIMIT="2", CURVE="1", OMP_NUM_THREADS="1")
+    env |= {"PATH": f"{Path(sys.executable).parent}:{env['PATH']}", "PYTHONPATH": str(REPO)}
     command = ["bash", str(LOGIN / script)]
     return subprocess.run(command, env=env, cwd=run.parent, capture_output=True, text=True)
 
 
 @pytest.mark.slow
-def test_the_small_form_for_real_and_again(tmp_path):
+def test_the_small_form_of_both_modes_for_real_and_again(tmp_path):
     run = tmp_path / "run"
-    first = small(run, "tiny.sh", MODE="som")
+    first = small(run, "quickstart.sh")
     assert first.returncode == 0, first.stdout[-2000:] + first.stderr[-3000:]
+    assert "**coord**, 2 episodes" in first.stdout and "**som**, 2 episodes" in first.stdout
+    assert "Aim: `click` 95.0, missed." in first.stdout
     table = (run / "table.md").read_text(encoding="utf-8")
     assert "| oracle | 100.0 | 100.0 | 100.0 | 100.0 | 100.0 | 100.0 |" in table
     assert "| **trained, 2 steps** |" in table and "*Qwen3-VL-2B FT, published*" in table
@@ -203,18 +246,9 @@ def test_the_small_form_for_real_and_again(tmp_path):
 
     weights = run / "som" / "model" / "checkpoint-2" / "model.safetensors"
     before = weights.stat().st_mtime_ns
-    again = small(run, "tiny.sh", MODE="som")
+    again = small(run, "quickstart.sh")
     assert again.returncode == 0, again.stderr[-2000:]
     assert weights.stat().st_mtime_ns == before and (run / "table.md").read_text(encoding="utf-8") == table
-
-
-@pytest.mark.slow
-def test_the_small_form_of_both_modes(tmp_path):
-    run = tmp_path / "run"
-    done = small(run, "quickstart.sh")
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert "**coord**, 2 episodes" in done.stdout and "**som**, 2 episodes" in done.stdout
-    assert "Aim: `click` 95.0, missed." in done.stdout
 
 
 @pytest.fixture

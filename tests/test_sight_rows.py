@@ -13,7 +13,7 @@ from data_engine.geometry import Box, Size
 from data_engine.login import actions
 from data_engine.login.tasks import forms
 from data_engine.seeds import rng
-from data_engine.sight import curriculum, probe, questions, screens, words, write
+from data_engine.sight import curriculum, form_screens, probe, questions, screens, words, write
 
 PAGE = screens.PAGE
 KINDS = sorted({kind for stage in curriculum.STAGES.values() for kind in stage.kinds}, key=lambda kind: kind.__name__)
@@ -97,7 +97,7 @@ def test_a_question_and_its_answer_by_hand():
 
 def test_a_form_is_also_asked_for_the_next_action_and_for_typing_where_the_cursor_is():
     counts = {"Click": 0, "Pick": 0, "Type": 0}
-    for i, screen in enumerate(drawn(screens.form, 30) + drawn(screens.marks, 30)):
+    for i, screen in enumerate(drawn(form_screens.form, 30) + drawn(form_screens.marks, 30)):
         goal, *typed = questions.steps(screen, rng(0, "steps", i))
         assert goal.prompt == f"<image>Goal: {screen.form.goal}\nWhat is the next action?"
         action = actions.parse(goal.answer).action
@@ -154,6 +154,16 @@ def test_equal_arguments_equal_bytes_and_longer_runs_begin_alike(tmp_path):
     assert not set(other.values()) & set(files["a"].values())
 
 
+def test_marks_of_shapes_are_distinct_and_grow_in_number():
+    for kind, most in ((form_screens.numbered_two, 2), (form_screens.numbered_four, 4), (form_screens.numbered, 9)):
+        screens_of = drawn(kind, 60)
+        assert {thing.mark for screen in screens_of for thing in screen.things} == set(range(1, most + 1))
+        for screen in screens_of:
+            marks = [thing.mark for thing in screen.things]
+            assert len(set(marks)) == len(marks) <= min(5, most)
+    assert {thing.mark for screen in drawn(form_screens.spread, 10) for thing in screen.things} == {None}
+
+
 def test_screens_of_one_kind_come_in_a_row_and_the_shares_hold():
     stage = curriculum.Stage({screens.tile: 0.5, screens.crop_sign: 0.5}, naming=0.5, alike=4)
     sizes = [screen.picture.size for _, screen in curriculum.rows(stage, 0, "x", 200, PAGE)]
@@ -190,7 +200,7 @@ def test_no_draw_of_a_benchmark_is_used(tmp_path, monkeypatch):
     assert build.main([str(tmp_path / "world"), "--tree", "5", "2", "1", "--page-size", "112x112"]) == 0
     gelab_write.write(tmp_path / "world", tmp_path / "rows")
     for split in ("train", "eval"):
-        for scenario in screens.SCENARIOS:
+        for scenario in form_screens.SCENARIOS:
             forms(scenario, "hard", 0, split, 3)
     side = "sight"
     for name, stage in curriculum.STAGES.items():

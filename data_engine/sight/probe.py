@@ -15,7 +15,7 @@ from ..gelab.layout import generate
 from ..geometry import Box, Size, clickable
 from ..login import actions as form_actions
 from ..seeds import rng
-from . import questions, screens, words
+from . import form_screens, questions, screens, words
 from .questions import Question
 from .screens import Screen, Thing
 from .shapes import SHAPES
@@ -65,8 +65,8 @@ SETS = {
     "point at an icon": Set(world_page, _icon),
     "point at an icon anywhere": Set(screens.free, _icon),
     "point at a text": Set(screens.text, lambda thing: thing.written),
-    "point at a part of a form": Set(screens.form, _any),
-    "number of a mark": Set(screens.marks, _any),
+    "point at a part of a form": Set(form_screens.form, _any),
+    "number of a mark": Set(form_screens.marks, _any),
     "name a shape": Set(screens.shapes, _icon, naming=True, names=len(SHAPES)),
     "name an icon": Set(world_page, _icon, naming=True, names=len(screens.icon_names())),
     "read a word": Set(screens.text, _word, naming=True, names=len(words.words())),

@@ -92,6 +92,8 @@ def name(screen: Screen, thing: Thing, generator: np.random.Generator) -> Questi
 def steps(screen: Screen, generator: np.random.Generator) -> list[Question]:
     """On a form: the next action towards its goal; and, if a field has the cursor, to type random text into it."""
     form, view = screen.form, screen.view
+    if form is None:
+        return []
     action, element = oracle.next_action(form, screen.mode, view)
     asked = [(form.goal, action, element)]
     for field in form.fields:

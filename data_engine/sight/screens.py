@@ -1,7 +1,7 @@
 """One random screen: its picture and the things on it.
 
 Pages are GE-Lab's: its canvas, title, `back` and `home`, drawn by its renderer. On the grid, icons stand where GE-Lab
-puts them; free, they have any place and size. Forms are the login benchmark's, of its hard protocol, in any state.
+puts them; free, they have any place and size. Screens of forms: form_screens.
 """
 
 from dataclasses import dataclass
@@ -14,16 +14,12 @@ from ..gelab.graph import BACK, HOME, Element, Page
 from ..gelab.layout import BACK_BOX, CANVAS, HOME_BOX, ICON, SLOTS, TITLE_BOX
 from ..gelab.render import Renderer
 from ..geometry import Box, Size
-from ..login import forms
-from ..login.prompts import MODES
-from ..login.render import Screen as FormScreen
-from ..login.tasks import hard_form
+from ..login.forms import Form, View
 from . import words
 from .shapes import PLAIN, SHAPES, Pictures
 
 PAGES = 300  # titles are page_0 .. page_299
 PAGE = Size(160, 352)  # pixels, about the canvas's aspect: an icon has 27 x 28, on 224 x 224 it would have 38 x 17
-FORM = Size(256, 192)  # pixels; nearly as many as the page has
 SHAPE_SIDES = (180, 290), (180, 290)  # canvas pixels, width and height of a shape on the grid
 FREE_SIDES = (150, 420), (150, 420)  # the same for anything anywhere
 CROP = Size(128, 64)  # pixels of a cutting: eight tokens, where a page has 55
@@ -31,7 +27,6 @@ TILE = Size(64, 64)  # pixels: four tokens; processors scale up what has fewer t
 PLAIN_TYPE = 16  # points of text in cuttings
 TYPE = (11, 21)  # points, in pixels of the picture
 INKS = ("black", "#202060", "#7a1010", "#104a20", "#505050")
-SCENARIOS = tuple(forms.SCENARIOS)
 _TRIES = 30
 
 
@@ -54,23 +49,23 @@ class Screen:
     things: tuple[Thing, ...]
     page: str = ""
     mode: str = ""
-    form: forms.Form | None = None
-    view: forms.View | None = None
+    form: Form | None = None
+    view: View | None = None
 
 
 @cache
-def _pictures() -> Pictures:
+def pictures() -> Pictures:
     return Pictures()
 
 
 @cache
 def _renderer(page_size: Size) -> Renderer:
-    return Renderer(_pictures(), {name: name for name in (*SHAPES, *_pictures().icons)}, CANVAS, page_size)
+    return Renderer(pictures(), {name: name for name in (*SHAPES, *pictures().icons)}, CANVAS, page_size)
 
 
 @cache
 def icon_names() -> tuple[str, ...]:
-    return tuple(_pictures().icons)
+    return tuple(pictures().icons)
 
 
 def one(generator: np.random.Generator, page_size: Size) -> Screen:
@@ -160,46 +155,6 @@ def _crop_of(said: str, generator: np.random.Generator) -> Screen:
     _draw_text(picture, (x, y), said, font, ink)
     box = Box(x, y, min(x + size.x2, CROP.width), min(y + size.y2, CROP.height))
     return Screen(picture, CROP, (Thing(said, box, written=True),), "page_0")
-
-
-def marks(generator: np.random.Generator, page_size: Size) -> Screen:
-    """A form with Set-of-Marks numbers."""
-    return _form(generator, "som")
-
-
-def form(generator: np.random.Generator, page_size: Size) -> Screen:
-    """A form without marks."""
-    return _form(generator, "coord")
-
-
-def crop_caption(generator: np.random.Generator, page_size: Size) -> Screen:
-    """A cutting of a form, anywhere around one of its captions; all captions that are whole on it are its things."""
-    screen = _form(generator, MODES[generator.integers(len(MODES))])
-    captions = [(part.caption, (part.label or part.box).scaled(forms.CANVAS, FORM)) for part in screen.form.elements]
-    box = captions[generator.integers(len(captions))][1]
-    x, y = (_around(generator, box[i], box[i + 2], CROP[i], FORM[i]) for i in (0, 1))
-    on_crop = [(caption, Box(b.x1 - x, b.y1 - y, b.x2 - x, b.y2 - y)) for caption, b in captions]
-    things = tuple(Thing(caption, box, written=True) for caption, box in on_crop if box.inside(CROP))
-    picture = screen.picture.crop((x, y, x + CROP.width, y + CROP.height))
-    return Screen(picture, CROP, things, "page_0")
-
-
-def _around(generator: np.random.Generator, low: int, high: int, side: int, most: int) -> int:
-    """Where a cutting of ``side`` pixels begins that holds low..high: any such place on a picture of ``most``."""
-    return int(generator.integers(max(0, high - side), min(low, most - side) + 1))
-
-
-def _form(generator: np.random.Generator, mode: str) -> Screen:
-    """A hard form, its first fields filled, with the focus in any field or none."""
-    made = hard_form(SCENARIOS[generator.integers(len(SCENARIOS))], generator, FORM)
-    filled = int(generator.integers(len(made.fields) + 1))
-    texts = tuple(made.values[field.name] if i < filled else "" for i, field in enumerate(made.fields))
-    focus = generator.choice([None, *(field.name for field in made.fields)])
-    view = forms.View(texts, focus)
-    picture = FormScreen(made, FORM, marks=mode == "som").picture(view)
-    shown = [element for element in made.elements if mode == "coord" or element.mark is not None]
-    things = tuple(Thing(element.caption, element.box, mark=element.mark) for element in shown)
-    return Screen(picture, forms.CANVAS, things, mode=mode, form=made, view=view)
 
 
 def _count(generator: np.random.Generator) -> int:

@@ -3,13 +3,14 @@
 # Takes:     15 to 20 minutes after `make install` by the seconds of a step; NOT YET RUN in full.
 # Run:       bash recipes/login/quickstart.sh
 # Setting:   `hard` login forms of 256 x 192 pixels that training never drew; the base model is assets/tiny-base
-# Small:     STEPS=4 EPISODES=4 LIMIT=2 RUN=runs/smoke bash recipes/login/quickstart.sh
+# Small:     SHAPES=2 FORMS=2 STEPS=4 EPISODES=4 LIMIT=2 RUN=runs/smoke bash recipes/login/quickstart.sh
 # Again:     the same command; what is there is reused, and a training that was killed goes on from its last checkpoint.
 # Leaves:    runs/login/quickstart/ with coord/ som/ logs/ table.md curves.png examples/
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../_machine.sh"
 RUN="$(realpath -m "${RUN:-$ROOT/runs/login/quickstart}")"
-export RUN STEPS="${STEPS:-1800}" EPISODES="${EPISODES:-2400}" LIMIT="${LIMIT:-50}" CURVE="${CURVE:-2}" OMP_NUM_THREADS=1
+export RUN SHAPES="${SHAPES:-200}" FORMS="${FORMS:-800}" STEPS="${STEPS:-300}" EPISODES="${EPISODES:-400}"
+export LIMIT="${LIMIT:-50}" CURVE="${CURVE:-2}" OMP_NUM_THREADS=1
 mkdir -p "$RUN/logs"
 
 MODE=som bash "$ROOT/recipes/login/tiny.sh" "$@" > "$RUN/logs/som.log" 2>&1 &

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # A tiny model that fills in forms it has never seen: all weights, `hard` episodes.   Hardware: CPU, one core, 3 GB; no GPU.
-# Takes:     about an hour by the seconds of a step; NOT YET RUN in full. What shorter runs reached: recipes/RESULTS.md.
+# Takes:     about 75 minutes by the seconds of a step; NOT YET RUN in full. What shorter runs reached: recipes/RESULTS.md.
 # Run:       MODE=som bash recipes/login/tiny.sh              (MODE=coord: clicks by coordinates)
 # Scratch:   START=scratch bash recipes/login/tiny.sh         (random weights; or START=CKPT, a checkpoint of that shape)
 # Short:     recipes/login/quickstart.sh, both modes side by side
-# Small:     STEPS=4 EPISODES=4 LIMIT=2 RUN=runs/smoke bash recipes/login/tiny.sh     (its scores mean nothing)
+# Small:     SHAPES=2 FORMS=2 STEPS=4 EPISODES=4 LIMIT=2 RUN=runs/smoke bash recipes/login/tiny.sh     (its scores mean nothing)
 # Again:     the same command; what is there is reused, and a training that was killed goes on from its last checkpoint.
 # Flags:     those after the command are the training's, and win
 # Leaves:    RUN/MODE/data/ start/ model/ runs/ eval/ plots/, and over all modes of RUN: table.md curves.png examples/
@@ -17,8 +17,10 @@ if [[ "$MODE" != coord && "$MODE" != som ]]; then
 fi
 RUN="$(realpath -m "${RUN:-$ROOT/runs/login/tiny}")"
 START="${START:-base}"
-STEPS="${STEPS:-8000}"                       # of 8 rows; 0.4 to 0.6 CPU seconds each
-EPISODES="${EPISODES:-11000}"                # to train on, six rows each: no row is seen twice, so none is learnt by heart
+STEPS="${STEPS:-3000}"                       # of training on whole episodes, 8 rows each
+SHAPES="${SHAPES:-600}"                      # of each of three lessons on shapes, 8 screens each
+FORMS="${FORMS:-3000}"                       # of the lesson on login forms, 8 forms each
+EPISODES="${EPISODES:-4000}"                 # to train on, six rows each: no row is seen twice, so none is learnt by heart
 LIMIT="${LIMIT:-100}"                        # episodes to score, of another split: no form is in both
 CURVE="${CURVE:-4}"                          # checkpoints that are kept and scored, evenly spaced
 PAGE_SIZE=256x192                            # the smallest at which type and marks are legible
@@ -40,7 +42,33 @@ case "$START" in
     *) model="$START" ;;
 esac
 
-# 3. Training by the mode's own page; these flags are what a tiny model on a CPU needs instead of LoRA.
+# 3. Lessons before whole episodes: where shapes are on a form's canvas, or which number stands at one (from two numbers to
+#    nine), then login forms part by part. Each goes on from the last; none holds a form that is scored.
+lesson() {   # lesson SCREENS STEPS: `data_engine.sight` draws the screens; a finished lesson is left as it is
+    local out="$here/lessons/$1" state
+    mkdir -p "$out"
+    if [[ ! -f "$out/finished" ]]; then
+        python -m data_engine.sight.write "$out/rows" --stage "$1" --rows $((8 * $2)) --seed 1
+        state="$(find "$out" -path '*/checkpoint-*/trainer_state.json' -size +0 -printf '%h\n' | sort -V | tail -n 1)"
+        MODEL="$model" SIGHT_DATA="$out/rows" OUTPUT="$out" RESUME="$state" MAX_PIXELS=56320 TEMPLATE=gelab_qwen3_vl \
+            bash "$ROOT/recipes/tiny_base/stage.sh" --save_total_limit 1
+        rm -rf "$out/rows"
+        touch "$out/finished"
+    fi
+    model="$(find "$out" -path '*/checkpoint-*/trainer_state.json' -size +0 -printf '%h\n' | sort -V | tail -n 1)"
+}
+start="$model"
+if [[ "$MODE" == som ]]; then
+    lesson numbered_two "$SHAPES"
+    lesson numbered_four "$SHAPES"
+    lesson numbered "$SHAPES"
+    lesson login_marks "$FORMS"
+else
+    lesson spread "$((3 * SHAPES))"
+    lesson login "$FORMS"
+fi
+
+# 4. Training by the mode's own page; these flags are what a tiny model on a CPU needs instead of LoRA.
 cpu=(
     --tuner_type full --freeze_vit false --freeze_aligner false
     --use_cpu true --torch_dtype float32 --bf16 true --fp16 false --attn_impl eager
@@ -60,7 +88,7 @@ if [[ ! -f "$here/model/finished" ]]; then
     touch "$here/model/finished"
 fi
 
-# 4. Scores: the model to start from, each checkpoint (the curve), and the last one in the closed loop too.
+# 5. Scores: the model to start from, each checkpoint (the curve), and the last one in the closed loop too.
 score() {   # score NAME CHECKPOINT [FLAGS]
     local name="$1" checkpoint="$2"
     shift 2
@@ -68,14 +96,14 @@ score() {   # score NAME CHECKPOINT [FLAGS]
         --data "$here/data/eval" --out "$here/runs/$name" --max-new-tokens 64 --batch-size 32 "$@"
     cp "$here/runs/$name/metrics.json" "$here/eval/$name.json"
 }
-score base "$model"
+score base "$start"
 while read -r checkpoint; do
     score "step_${checkpoint##*-}" "$checkpoint"
 done < <(checkpoints)
 tuned="$(checkpoints | tail -n 1)"
 score closed_loop "$tuned" --closed-loop
 
-# 5. Bars of the published keys; the table beside the published rows, the curves, a few episodes.
+# 6. Bars of the published keys; the table beside the published rows, the curves, a few episodes.
 python "$ROOT"/eval/plot_metrics.py --files "$here/eval/base.json" "$here/eval/step_${tuned##*-}.json" \
     --labels "tiny base" "tiny tuned" --output "$here/plots/$MODE.png"
 python "$ROOT"/eval/login_table.py "$RUN"

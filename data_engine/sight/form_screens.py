@@ -1,0 +1,126 @@
+"""Screens of the login benchmark's size and grammar: its hard forms in any state, cuttings of them, and shapes alone.
+
+Shapes come first: a model that knows them on pages learns on them where things are on the other canvas, and what marks
+are, before captions and fields stand there.
+"""
+
+from types import SimpleNamespace
+
+import numpy as np
+from PIL import Image
+
+from ..geometry import Box, Size
+from ..login import forms
+from ..login.forms import CANVAS, FIELD, Element
+from ..login.marks import draw_marks
+from ..login.prompts import MODES
+from ..login.render import Screen as FormScreen
+from ..login.tasks import hard_form
+from .screens import CROP, Screen, Thing, pictures
+from .shapes import SHAPES
+
+FORM = Size(256, 192)  # pixels; nearly as many as the page has
+SCENARIOS = tuple(forms.SCENARIOS)
+SIDES = 80, 130  # canvas pixels of a shape
+ROOM = Box(-75, -5, 5, 5)  # kept free around a shape: left of it for its mark
+MARK_STYLE = SimpleNamespace(points=16)  # type of a mark, canvas pixels
+_TRIES = 30
+
+
+def spread(generator: np.random.Generator, page_size: Size) -> Screen:
+    """Two to five shapes anywhere on white, asked for by coordinates."""
+    return _shapes(generator, "coord")
+
+
+def numbered_two(generator: np.random.Generator, page_size: Size) -> Screen:
+    """Two shapes, numbers 1 and 2."""
+    return _shapes(generator, "som", 2)
+
+
+def numbered_four(generator: np.random.Generator, page_size: Size) -> Screen:
+    """Two to four shapes, numbers from 1 to 4."""
+    return _shapes(generator, "som", 4)
+
+
+def numbered(generator: np.random.Generator, page_size: Size) -> Screen:
+    """Two to five shapes anywhere on white, with Set-of-Marks numbers from 1 to 9."""
+    return _shapes(generator, "som")
+
+
+def _shapes(generator: np.random.Generator, mode: str, marks: int = 9) -> Screen:
+    """Shapes on white, at most five and no more than there are ``marks``."""
+    picture = Image.new("RGB", FORM, "white")
+    boxes = _boxes(generator, int(generator.integers(2, min(5, marks) + 1)))
+    names = [SHAPES[i] for i in generator.choice(len(SHAPES), len(boxes), replace=False)]
+    numbers = (generator.permutation(marks) + 1).tolist() if mode == "som" else [None] * marks
+    for name, box in zip(names, boxes, strict=True):
+        x1, y1, x2, y2 = box.scaled(CANVAS, FORM)
+        shape = pictures().picture(name).resize((x2 - x1, y2 - y1))
+        picture.paste(shape, (x1, y1), shape)
+    elements = [Element(n, FIELD, n, b, mark=m) for n, b, m in zip(names, boxes, numbers, strict=False)]
+    draw_marks(picture, SimpleNamespace(elements=elements, style=MARK_STYLE), FORM, CANVAS)
+    return Screen(picture, CANVAS, tuple(Thing(e.name, e.box, mark=e.mark) for e in elements), mode=mode)
+
+
+def _boxes(generator: np.random.Generator, count: int) -> list[Box]:
+    """Up to ``count`` boxes with room around them; one that finds no place is left out."""
+    boxes, taken = [], []
+    for _ in range(count * _TRIES):
+        side = int(generator.integers(*SIDES))
+        x = int(generator.integers(-ROOM.x1, CANVAS.width - side - ROOM.x2))
+        y = int(generator.integers(-ROOM.y1, CANVAS.height - side - ROOM.y2))
+        room = Box(x + ROOM.x1, y + ROOM.y1, x + side + ROOM.x2, y + side + ROOM.y2)
+        if len(boxes) < count and not any(map(room.overlaps, taken)):
+            boxes.append(Box(x, y, x + side, y + side))
+            taken.append(room)
+    return boxes
+
+
+def marks(generator: np.random.Generator, page_size: Size) -> Screen:
+    """A form with Set-of-Marks numbers."""
+    return _form(generator, "som")
+
+
+def form(generator: np.random.Generator, page_size: Size) -> Screen:
+    """A form without marks."""
+    return _form(generator, "coord")
+
+
+def crop_caption(generator: np.random.Generator, page_size: Size) -> Screen:
+    """A cutting of a form, anywhere around one of its captions; all captions that are whole on it are its things."""
+    screen = _form(generator, MODES[generator.integers(len(MODES))])
+    captions = [(part.caption, (part.label or part.box).scaled(forms.CANVAS, FORM)) for part in screen.form.elements]
+    box = captions[generator.integers(len(captions))][1]
+    x, y = (_around(generator, box[i], box[i + 2], CROP[i], FORM[i]) for i in (0, 1))
+    on_crop = [(caption, Box(b.x1 - x, b.y1 - y, b.x2 - x, b.y2 - y)) for caption, b in captions]
+    things = tuple(Thing(caption, box, written=True) for caption, box in on_crop if box.inside(CROP))
+    picture = screen.picture.crop((x, y, x + CROP.width, y + CROP.height))
+    return Screen(picture, CROP, things, "page_0")
+
+
+def _around(generator: np.random.Generator, low: int, high: int, side: int, most: int) -> int:
+    """Where a cutting of ``side`` pixels begins that holds low..high: any such place on a picture of ``most``."""
+    return int(generator.integers(max(0, high - side), min(low, most - side) + 1))
+
+
+def login(generator: np.random.Generator, page_size: Size) -> Screen:
+    """A login form without marks."""
+    return _form(generator, "coord", forms.LOGIN.name)
+
+
+def login_marks(generator: np.random.Generator, page_size: Size) -> Screen:
+    """A login form with Set-of-Marks numbers."""
+    return _form(generator, "som", forms.LOGIN.name)
+
+
+def _form(generator: np.random.Generator, mode: str, scenario: str = "") -> Screen:
+    """A hard form, of any scenario if none is named, its first fields filled, with the focus in any field or none."""
+    made = hard_form(scenario or SCENARIOS[generator.integers(len(SCENARIOS))], generator, FORM)
+    filled = int(generator.integers(len(made.fields) + 1))
+    texts = tuple(made.values[field.name] if i < filled else "" for i, field in enumerate(made.fields))
+    focus = generator.choice([None, *(field.name for field in made.fields)])
+    view = forms.View(texts, focus)
+    picture = FormScreen(made, FORM, marks=mode == "som").picture(view)
+    shown = [element for element in made.elements if mode == "coord" or element.mark is not None]
+    things = tuple(Thing(element.caption, element.box, mark=element.mark) for element in shown)
+    return Screen(picture, forms.CANVAS, things, mode=mode, form=made, view=view)
