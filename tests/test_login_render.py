@@ -101,7 +101,7 @@ def test_marks_cover_nothing_and_can_be_read(name, protocol, size):
     for form in forms(name, protocol, 9, "train", 40, size):
         plain, marked = Screen(form, size), Screen(form, size, marks=True)
         page = Box(0, 0, size.width - 1, size.height - 1)
-        squares = [mark_box(plain.place(e.box), form, size) for e in form.elements if e.mark is not None]
+        squares = [mark_box(plain.place(e.box), form.style.points, size) for e in form.elements if e.mark is not None]
         drawn = np.asarray(plain.picture(blank(form)))
         for square in squares:
             assert page.contains(square.x1, square.y1) and page.contains(square.x2, square.y2)
@@ -116,7 +116,7 @@ def test_marks_of_the_published_registration_cover_nothing():
         drawn = np.asarray(Screen(form, PAGE_SIZE).picture(blank(form)))
         for element in form.elements:
             if element.mark is not None:
-                x1, y1, x2, y2 = mark_box(element.box.scaled(CANVAS, PAGE_SIZE), form, PAGE_SIZE)
+                x1, y1, x2, y2 = mark_box(element.box.scaled(CANVAS, PAGE_SIZE), form.style.points, PAGE_SIZE)
                 covered = drawn[y1:y2, x1:x2]
                 assert (covered == covered[0, 0]).all()
 

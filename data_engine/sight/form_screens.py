@@ -4,8 +4,6 @@ Shapes come first: a model that knows them on pages learns on them where things 
 are, before captions and fields stand there.
 """
 
-from types import SimpleNamespace
-
 import numpy as np
 from PIL import Image
 
@@ -23,7 +21,7 @@ FORM = Size(256, 192)  # pixels; nearly as many as the page has
 SCENARIOS = tuple(forms.SCENARIOS)
 SIDES = 80, 130  # canvas pixels of a shape
 ROOM = Box(-75, -5, 5, 5)  # kept free around a shape: left of it for its mark
-MARK_STYLE = SimpleNamespace(points=16)  # type of a mark, canvas pixels
+MARK_TYPE = 16  # canvas pixels
 _TRIES = 30
 
 
@@ -58,7 +56,7 @@ def _shapes(generator: np.random.Generator, mode: str, marks: int = 9) -> Screen
         shape = pictures().picture(name).resize((x2 - x1, y2 - y1))
         picture.paste(shape, (x1, y1), shape)
     elements = [Element(n, FIELD, n, b, mark=m) for n, b, m in zip(names, boxes, numbers, strict=False)]
-    draw_marks(picture, SimpleNamespace(elements=elements, style=MARK_STYLE), FORM, CANVAS)
+    draw_marks(picture, elements, MARK_TYPE, FORM)
     return Screen(picture, CANVAS, tuple(Thing(e.name, e.box, mark=e.mark) for e in elements), mode=mode)
 
 
