@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # A small base model that can see, from nothing, on a curriculum of screens.   Hardware: two CPU cores, 3 GB; no GPU, no hub.
-# Takes:     about 65 minutes, most of it on one core (recipes/RESULTS.md); stop it at any time.
+# Takes:     about 75 minutes, most of it on one core (recipes/RESULTS.md); stop it at any time.
 # Run:       make install, then bash recipes/tiny_base/pretrain.sh
 # Again:     the same command; finished stages are kept, and one that was killed goes on from its last checkpoint.
 # Small:     STEPS=2 PROBE=2 RUN=runs/smoke bash recipes/tiny_base/pretrain.sh --save_steps 2
