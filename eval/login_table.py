@@ -1,9 +1,9 @@
 """The table, curves and a few episodes of a tiny form filler: ``python eval/login_table.py RUN_DIR``.
 
 RUN_DIR holds what recipes/login/tiny.sh leaves of each mode: ``MODE/eval/{base,step_N,closed_loop}.json``,
-``MODE/model/logging.jsonl`` and ``MODE/runs/closed_loop/trajectories.jsonl``. Writes table.md, curves.png and
-examples/*.png there. The published rows are of the protocol `published`, another task: seven steps, three of which
-nobody can get right (README).
+``MODE/probe/metrics.json``, ``MODE/model/logging.jsonl`` and ``MODE/runs/closed_loop/trajectories.jsonl``. Writes
+table.md, curves.png and examples/*.png there. The published rows are of the protocol `published`, another task: seven
+steps, three of which nobody can get right (README).
 """
 
 import argparse
@@ -92,6 +92,19 @@ def mode_table(mode: str, found: dict[str, dict]) -> str:
     return "\n".join([f"**{mode}**, {steps[last]['num_episodes']} episodes", "", head, *lines, "", aims(mode, steps)])
 
 
+def lessons(run: Path, mode: str) -> str:
+    """What the lessons came to: parts of unseen forms found by their names; empty for a run without lessons."""
+    path = run / mode / "probe" / "metrics.json"
+    if not path.is_file():
+        return ""
+    (found,) = (one for name, one in read_json(path)["metrics"].items() if name != "mean")
+    low, high = percent(found["low"]), percent(found["high"])
+    asked = f"{found['rows']} parts of login forms asked for by name"
+    return (
+        f"After the lessons, {asked}: {percent(found['right'])} ({low} to {high}), chance {percent(found['chance'])}."
+    )
+
+
 def aims(mode: str, steps: dict[int, dict]) -> str:
     """How far the last model is from what was aimed at, and the way there."""
     said = []
@@ -161,7 +174,7 @@ def main() -> None:
     if not found:
         raise DataError(f"{run}: no MODE/eval/closed_loop.json; run recipes/login/tiny.sh first")
     commits = sorted({file["commit"] for files in found.values() for file in files.values()})
-    tables = [mode_table(mode, files) for mode, files in found.items()]
+    tables = [part for mode, files in found.items() for part in (mode_table(mode, files), lessons(run, mode)) if part]
     text = "\n\n".join([*tables, LEGEND, f"Commit: {', '.join(commits)}."]) + "\n"
     (run / "table.md").write_text(text, encoding="utf-8")
     print(text)

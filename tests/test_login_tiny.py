@@ -92,7 +92,7 @@ def programs(calls: list[dict]) -> list[str]:
 
 WRITE = "data_engine.login.write"
 LESSON = ["data_engine.sight.write", "sft"]
-ALL = [WRITE, WRITE, "make_tiny_model", *LESSON * 2, "sft", *["login_eval"] * 6, "plot_metrics", "login_table"]
+ALL = [WRITE, WRITE, "make_tiny_model", *LESSON * 2, "probe", "sft", *["login_eval"] * 6, "plot_metrics", "login_table"]
 
 
 def lessons(calls: list[dict]) -> list[tuple[str, str, str]]:
@@ -130,6 +130,7 @@ def test_coordinates_from_the_base_model(start, tmp_path):
     assert model["argv"][2:] == [str(here / "start"), "--from-base"]
     last = [str(here / "lessons" / name / "checkpoint-5") for name in ("spread", "login")]
     assert lessons(calls) == [("spread", "48", str(here / "start")), ("login", "32", last[0])]
+    assert (value(calls[7], "--model"), value(calls[7], "--sets")) == (last[1], "point at a part of a login form")
     assert value(sft, "--model") == last[1] and not list((here / "lessons").rglob("rows"))
     assert sft["argv"][-2:] == ["--learning_rate", "3e-4"]
     assert sft["env"] == {
@@ -139,13 +140,13 @@ def test_coordinates_from_the_base_model(start, tmp_path):
         "CUDA_VISIBLE_DEVICES": "",
         "OMP_NUM_THREADS": "1",
     }
-    scored = [(Path(value(c, "--out")).name, Path(value(c, "--model")).name) for c in calls[8:14]]
+    scored = [(Path(value(c, "--out")).name, Path(value(c, "--model")).name) for c in calls[9:15]]
     steps = [(f"step_{step}", f"checkpoint-{step}") for step in (3, 6, 9, 10)]  # a quarter of 10 steps is 3, rounded up
     assert scored == [("base", "start"), *steps, ("closed_loop", "checkpoint-10")]
-    assert ["--closed-loop" in call["argv"] for call in calls[8:14]] == [False] * 5 + [True]
-    assert {value(call, "--data") for call in calls[8:14]} == {str(here / "data" / "eval")}
+    assert ["--closed-loop" in call["argv"] for call in calls[9:15]] == [False] * 5 + [True]
+    assert {value(call, "--data") for call in calls[9:15]} == {str(here / "data" / "eval")}
     files = [here / "eval" / f"{name}.json" for name in ("base", "step_10")]
-    assert calls[14]["argv"][calls[14]["argv"].index("--files") + 1 :][:2] == [str(file) for file in files]
+    assert calls[15]["argv"][calls[15]["argv"].index("--files") + 1 :][:2] == [str(file) for file in files]
     assert read_json(files[1])["model"] == str(here / "model" / "checkpoint-10")
 
 
@@ -234,6 +235,7 @@ def test_the_small_form_of_both_modes_for_real_and_again(tmp_path):
     assert "Aim: `click` 95.0, missed." in first.stdout
     table = (run / "table.md").read_text(encoding="utf-8")
     assert "| oracle | 100.0 | 100.0 | 100.0 | 100.0 | 100.0 | 100.0 |" in table
+    assert "After the lessons, 2 parts of login forms asked for by name: 0.0" in table
     assert "| **trained, 2 steps** |" in table and "*Qwen3-VL-2B FT, published*" in table
     assert "Aim: `episode` 95.0, missed. By steps of training: 0: 0.0, 2: 0.0." in table
     result = read_json(run / "som" / "eval" / "step_2.json")
@@ -263,6 +265,10 @@ def played(cli, tmp_path) -> Path:
         (here / "eval").mkdir(exist_ok=True)
         shutil.copy(out / "metrics.json", here / "eval" / f"{name}.json")
     (here / "model").mkdir()
+    (here / "probe").mkdir()
+    asked = {"right": 0.8167, "low": 0.7008, "high": 0.8944, "chance": 0.25, "rows": 60}
+    told = {"metrics": {"point at a part of a login form": asked, "mean": 0.8167}}
+    (here / "probe" / "metrics.json").write_text(json.dumps(told))
     log = [{"loss": 2.5, "global_step/max_steps": "1/5"}, {"loss": "0.5", "global_step/max_steps": "5/5"}, {"time": 3}]
     write_rows(here / "model" / "logging.jsonl", log)
     return run
@@ -273,6 +279,8 @@ def test_the_table_of_a_run(cli, played):
     assert done.returncode == 0, done.stderr
     assert done.stdout == (played / "table.md").read_text(encoding="utf-8") + "\n"
     assert "**coord**, 3 episodes" in done.stdout and "**som**" not in done.stdout
+    said = "After the lessons, 60 parts of login forms asked for by name: 81.7 (70.1 to 89.4), chance 25.0."
+    assert said in done.stdout
     assert "| **trained, 5 steps** | 100.0 | 100.0 | 100.0 | 100.0 | 100.0 | 100.0 |" in done.stdout
     assert "| *Qwen3-VL-2B FT, published* | *46.9* | *85.0* | *n/a* | *n/a* | *0.0* | *n/a* |" in done.stdout
     base = read_json(played / "coord" / "eval" / "base.json")["strict"]

@@ -95,22 +95,26 @@ def test_a_question_and_its_answer_by_hand():
         assert questions.point(form, field).answer == f"Thought: Username\nAction: {call}"
 
 
-def test_a_form_is_also_asked_for_the_next_action_and_for_typing_where_the_cursor_is():
+def test_a_form_is_also_asked_for_the_next_action_its_state_and_typing_where_the_cursor_is():
     counts = {"Click": 0, "Pick": 0, "Type": 0}
     for i, screen in enumerate(drawn(form_screens.form, 30) + drawn(form_screens.marks, 30)):
-        goal, *typed = questions.steps(screen, rng(0, "steps", i))
-        assert goal.prompt == f"<image>Goal: {screen.form.goal}\nWhat is the next action?"
-        action = actions.parse(goal.answer).action
+        form, view = screen.form, screen.view
+        asked = {question.prompt: question.answer for question in questions.steps(screen, rng(0, "steps", i))}
+        focused = None if view.focus is None else form.element(view.focus).caption
+        assert asked.pop("<image>Which field has the cursor?") == (focused or "none")
+        for field, text in zip(form.fields, view.texts, strict=True):
+            assert asked.pop(f"<image>Does {field.caption} hold text?") == ("yes" if text else "no")
+        action = actions.parse(asked.pop(f"<image>Goal: {form.goal}\nWhat is the next action?")).action
         counts[type(action).__name__] += 1
-        first = next((f.name for f in screen.form.fields if not screen.view.texts[screen.form.fields.index(f)]), None)
-        assert isinstance(action, actions.Type) == (first is not None and screen.view.focus == first)
-        assert len(typed) == (screen.view.focus is not None)
-        for question in typed:
-            action = actions.parse(question.answer).action
-            assert f"Type {action.text} into " in question.prompt
+        first = next((field.name for field, text in zip(form.fields, view.texts, strict=True) if not text), None)
+        assert isinstance(action, actions.Type) == (first is not None and view.focus == first)
+        assert len(asked) == (focused is not None)
+        for prompt, answer in asked.items():
+            action = actions.parse(answer).action
+            assert prompt == f"<image>Goal: Type {action.text} into {focused}\nWhat is the next action?"
             assert (action.mark is None) == (screen.mode == "coord")
-        asked = questions.ask(screen, rng(0, "ask", i), naming=0.5)
-        assert len(asked) == min(6, len(screen.things)) + 1 + len(typed)
+        extra = 2 + len(form.fields) + (focused is not None)
+        assert len(questions.ask(screen, rng(0, "ask", i), naming=0.5)) == min(6, len(screen.things)) + extra
         what = questions.name(screen, screen.things[0], rng(0, "name", i))
         shown = "CLICK([" if screen.mode == "som" else "CLICK(x="
         assert what.prompt.startswith(f"<image>What does {shown}") and what.answer == screen.things[0].name

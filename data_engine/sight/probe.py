@@ -67,6 +67,8 @@ SETS = {
     "point at a text": Set(screens.text, lambda thing: thing.written),
     "point at a part of a form": Set(form_screens.form, _any),
     "number of a mark": Set(form_screens.marks, _any),
+    "point at a part of a login form": Set(form_screens.login, _any),
+    "number of a mark on a login form": Set(form_screens.login_marks, _any),
     "name a shape": Set(screens.shapes, _icon, naming=True, names=len(SHAPES)),
     "name an icon": Set(world_page, _icon, naming=True, names=len(screens.icon_names())),
     "read a word": Set(screens.text, _word, naming=True, names=len(words.words())),

@@ -17,8 +17,10 @@ from ..geometry import Box, to_thousand
 from ..login import actions as form_actions
 from ..login import oracle
 from ..login import prompts as form_prompts
-from ..login.forms import SCENARIOS, drawn_credentials
+from ..login.forms import SCENARIOS, Element, Form, View, drawn_credentials
 from .screens import Screen, Thing
+
+NOTHING, YES, NO = "none", "yes", "no"
 
 
 def pointing_at_text(said: str) -> str:
@@ -36,6 +38,16 @@ def typing(text: str, caption: str) -> str:
     return f"Type {text} into {caption}"
 
 
+def cursor() -> str:
+    """Ask which field of a form has the cursor; the answer is its caption, or NOTHING."""
+    return f"{prompts.IMAGE}Which field has the cursor?"
+
+
+def filled(caption: str) -> str:
+    """Ask whether a field holds text; the answer is YES or NO."""
+    return f"{prompts.IMAGE}Does {caption} hold text?"
+
+
 def clicking(action: str) -> str:
     """Ask which part of a form an action would click."""
     return f"{prompts.IMAGE}What does {action} click?"
@@ -44,7 +56,7 @@ def clicking(action: str) -> str:
 def sha256() -> str:
     """Hash of everything that rows of screens can say, beside names and coordinates."""
     said = [prompts.sha256(), form_prompts.sha256(), pointing_at_text("TEXT"), reading(1, 2)]
-    said += [typing("TEXT", "IT"), clicking("ACTION")]
+    said += [typing("TEXT", "IT"), clicking("ACTION"), cursor(), filled("IT"), NOTHING, YES, NO]
     return hashlib.sha256("\n".join(said).encode()).hexdigest()
 
 
@@ -90,21 +102,29 @@ def name(screen: Screen, thing: Thing, generator: np.random.Generator) -> Questi
 
 
 def steps(screen: Screen, generator: np.random.Generator) -> list[Question]:
-    """On a form: the next action towards its goal; and, if a field has the cursor, to type random text into it."""
-    form, view = screen.form, screen.view
-    if form is None:
+    """On a form, in any order: what its goal asks for next, and its state; and typing, where a field has the cursor."""
+    if screen.form is None:
         return []
+    form, view = screen.form, screen.view
     action, element = oracle.next_action(form, screen.mode, view)
-    asked = [(form.goal, action, element)]
-    for field in form.fields:
-        if field.name == view.focus:
-            text = generator.choice(list(drawn_credentials(SCENARIOS[form.scenario], generator).values()))
-            mark = field.mark if screen.mode == "som" else None
-            asked.append((typing(text, field.caption), form_actions.Type(str(text), mark), field))
-    return [
-        Question(form_prompts.question(goal), oracle.answer_text(action, element, 2), None)
-        for goal, action, element in asked
-    ]
+    asked = [_step(form.goal, action, element), *_state(form, view)]
+    if view.focus is not None:
+        field = form.element(view.focus)
+        text = str(generator.choice(list(drawn_credentials(SCENARIOS[form.scenario], generator).values())))
+        typed = form_actions.Type(text, field.mark if screen.mode == "som" else None)
+        asked.append(_step(typing(text, field.caption), typed, field))
+    return [asked[i] for i in generator.permutation(len(asked))]
+
+
+def _step(goal: str, action: form_actions.Action, element: Element) -> Question:
+    return Question(form_prompts.question(goal), oracle.answer_text(action, element, 2), None)
+
+
+def _state(form: Form, view: View) -> list[Question]:
+    """Which field has the cursor, and of each whether it holds text."""
+    focused = form.element(view.focus).caption if view.focus is not None else NOTHING
+    holds = [(field.caption, YES if text else NO) for field, text in zip(form.fields, view.texts, strict=True)]
+    return [Question(cursor(), focused, None), *(Question(filled(caption), said, None) for caption, said in holds)]
 
 
 def ask(screen: Screen, generator: np.random.Generator, naming: float, most: int = 6) -> list[Question]:

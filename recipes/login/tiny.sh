@@ -7,7 +7,7 @@
 # Small:     SHAPES=2 FORMS=2 STEPS=4 EPISODES=4 LIMIT=2 RUN=runs/smoke bash recipes/login/tiny.sh     (its scores mean nothing)
 # Again:     the same command; what is there is reused, and a training that was killed goes on from its last checkpoint.
 # Flags:     those after the command are the training's, and win
-# Leaves:    RUN/MODE/data/ start/ model/ runs/ eval/ plots/, and over all modes of RUN: table.md curves.png examples/
+# Leaves:    RUN/MODE/data/ start/ lessons/ probe/ model/ runs/ eval/ plots/, and over all modes of RUN: table.md curves.png examples/
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../_machine.sh"
 MODE="${MODE:-coord}"
@@ -63,10 +63,14 @@ if [[ "$MODE" == som ]]; then
     lesson numbered_four "$SHAPES"
     lesson numbered "$SHAPES"
     lesson login_marks "$FORMS"
+    asked="number of a mark on a login form"
 else
     lesson spread "$((3 * SHAPES))"
     lesson login "$FORMS"
+    asked="point at a part of a login form"
 fi
+python "$ROOT"/eval/probe.py --engine transformers --model "$model" --out "$here/probe" --rows "$LIMIT" --sets "$asked" \
+    --max-new-tokens 40
 
 # 4. Training by the mode's own page; these flags are what a tiny model on a CPU needs instead of LoRA.
 cpu=(
