@@ -204,7 +204,7 @@ def test_the_short_form_runs_both_modes(start, tmp_path):
     trained = [call for call in calls if "--max_steps" in call["argv"]]
     assert sorted(Path(value(call, "--output_dir")).parent.name for call in trained) == ["coord", "som"]
     assert {(value(call, "--max_steps"), call["argv"][-1], call["env"]["OMP_NUM_THREADS"]) for call in trained} == {
-        ("300", "3", "1")
+        ("150", "3", "1")
     }
     assert programs(calls)[-1] == "login_table" and calls[-1]["argv"][2] == str(tmp_path / "run")
     assert sorted(path.name for path in (tmp_path / "run" / "logs").iterdir()) == ["coord.log", "som.log"]
