@@ -36,6 +36,7 @@ DOORS = {
     "tools/tiny_model": {"torch", "transformers"},  # its parts
     "tools/ship_base.py": {"torch"},  # casts the weights of one
     "tools/bench_eval.py": {"eval"},  # times it
+    "tools/bench_rl.py": {"swift_plugins"},  # times them
     "tools/checkup/paths.py": {"swift", "swift_plugins", "eval"},  # the doctor walks training's path and evaluation's
     "tools/checkup/machine.py": {"torch"},  # asks the GPUs for their memory
     "tools/checkup/data.py": {"eval"},  # a run's record is compared as the scripts compare it
