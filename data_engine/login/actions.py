@@ -117,7 +117,10 @@ def unescape(text: str) -> str:
 
 _NUMBER = r"(-?(?:[0-9]{1,9}(?:\.[0-9]{0,18})?|\.[0-9]{1,18}))"
 _MARK = r"\[\s*([0-9]{1,4})\s*\]"
-_QUOTED = r"""(?:"([^"\\]*+(?:\\.[^"\\]*+)*+)"|'([^'\\]*+(?:\\.[^'\\]*+)*+)')"""
+# No possessive quantifiers: Python 3.11 and 3.12 match them wrongly now and then (gh-101955). A text between
+# quotes can be read in one way only, so that backtracking stays linear.
+_STRING = r'"([^"\\]*(?:\\.[^"\\]*)*)"'
+_QUOTED = rf"(?:{_STRING}|{_STRING.replace(chr(34), chr(39))})"
 _CALL = re.compile(
     rf"CLICK\(\s*(?:x\s*=\s*{_NUMBER}\s*,\s*y\s*=\s*{_NUMBER}|{_MARK})\s*\)"
     rf"|TYPE\(\s*(?:text\s*=\s*|{_MARK}\s*,\s*(?:text\s*=\s*)?)?{_QUOTED}\s*\)"
@@ -126,9 +129,8 @@ _CALL = re.compile(
 )
 _ACTION = re.compile(r"\baction:\s*", re.IGNORECASE)
 _THOUGHT = re.compile(r"\bthought:", re.IGNORECASE)
-_CUT = re.compile(
-    r'([A-Za-z]*+)(?:\((?:[^")]++|"[^"\\]*+(?:\\.[^"\\]*+)*+")*+(?:"[^"\\]*+(?:\\.[^"\\]*+)*+\\?)?)?', re.DOTALL
-)
+_TEXT = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*\\?(?:"|\Z)', re.DOTALL)  # between quotes, or from a quote to the end
+_LETTERS = re.compile("[A-Za-z]*")
 _NAMES = ("CLICK", "TYPE", "WAIT", "DONE")
 
 
@@ -171,9 +173,10 @@ def _calls(text: str, start: int) -> list[re.Match] | ParseFailure:
 
 
 def _is_cut(text: str, start: int) -> bool:
-    """True if the text ends before the call at ``start`` does."""
-    match = _CUT.fullmatch(text, start)
-    return match is not None and any(name.startswith(match[1].upper()) for name in _NAMES)
+    """True if the text ends before the call at ``start`` does: in its name, or before a bracket outside of quotes."""
+    name, _, inside = text[start:].partition("(")
+    outside = _TEXT.sub("", inside)
+    return bool(_LETTERS.fullmatch(name)) and ")" not in outside and any(n.startswith(name.upper()) for n in _NAMES)
 
 
 def _thought(text: str) -> str:
