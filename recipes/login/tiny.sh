@@ -69,8 +69,8 @@ else
     lesson login "$FORMS"
     asked="point at a part of a login form"
 fi
-python "$ROOT"/eval/probe.py --engine transformers --model "$model" --out "$here/probe" --rows "$LIMIT" --sets "$asked" \
-    --max-new-tokens 40
+MAX_PIXELS=56320 python "$ROOT"/eval/probe.py --engine transformers --model "$model" --out "$here/probe" \
+    --rows "$LIMIT" --sets "$asked" --max-new-tokens 40
 
 # 4. Training by the mode's own page; these flags are what a tiny model on a CPU needs instead of LoRA.
 cpu=(
