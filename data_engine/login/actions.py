@@ -117,7 +117,7 @@ def unescape(text: str) -> str:
 
 _NUMBER = r"(-?(?:[0-9]{1,9}(?:\.[0-9]{0,18})?|\.[0-9]{1,18}))"
 _MARK = r"\[\s*([0-9]{1,4})\s*\]"
-# No possessive quantifiers: Python 3.11 and 3.12 match them wrongly now and then (gh-101955). A text between
+# No possessive quantifiers: Python 3.11 and 3.12 can match them wrongly (gh-101955). A text between
 # quotes can be read in one way only, so that backtracking stays linear.
 _STRING = r'"([^"\\]*(?:\\.[^"\\]*)*)"'
 _QUOTED = rf"(?:{_STRING}|{_STRING.replace(chr(34), chr(39))})"
