@@ -105,6 +105,22 @@ def cli(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def eval_module():
+    """eval_module("summary"): the script eval/summary.py as a module; its folder is on the path while it loads."""
+
+    def load(name: str):
+        spec = importlib.util.spec_from_file_location(f"{name}_under_test", REPO / "eval" / f"{name}.py")
+        module = importlib.util.module_from_spec(spec)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.syspath_prepend(str(REPO / "eval"))
+            sys.modules[spec.name] = module
+            spec.loader.exec_module(module)
+        return module
+
+    return load
+
+
+@pytest.fixture(scope="session")
 def scripted():
     """tests/scripted_policy.py, whose behaviours the fast tests share with the real runs."""
     spec = importlib.util.spec_from_file_location("scripted_policy", REPO / "tests" / "scripted_policy.py")

@@ -1,25 +1,14 @@
 """The figure and the gains of a run's stages, worked by hand."""
 
-import importlib.util
 import json
-import sys
 from pathlib import Path
 
 import pytest
 
-REPO = Path(__file__).resolve().parents[1]
-
 
 @pytest.fixture(scope="module")
-def curves():
-    """The module eval/curves.py."""
-    spec = importlib.util.spec_from_file_location("curves_under_test", REPO / "eval" / "curves.py")
-    module = importlib.util.module_from_spec(spec)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(REPO / "eval"))
-        sys.modules[spec.name] = module
-        spec.loader.exec_module(module)
-    return module
+def curves(eval_module):
+    return eval_module("curves")
 
 
 def play(run: Path, stage: str, arrived: dict[str, list[bool]]) -> None:

@@ -1,24 +1,11 @@
 """The tables of a run, worked by hand."""
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import pytest
-
-REPO = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="module")
-def summary():
-    """The module eval/summary.py."""
-    spec = importlib.util.spec_from_file_location("summary_under_test", REPO / "eval" / "summary.py")
-    module = importlib.util.module_from_spec(spec)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(REPO / "eval"))
-        sys.modules[spec.name] = module
-        spec.loader.exec_module(module)
-    return module
+def summary(eval_module):
+    return eval_module("summary")
 
 
 def test_a_cell_has_its_interval_where_it_has_a_width(summary):
