@@ -3,6 +3,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+DISK ?= 12
 STAMP := $(VENV)/.installed
 SCRIPTS = $(shell git ls-files -co --exclude-standard '*.sh' .ci/run)
 # The tests start `swift` and the recipes, which must be this environment's. Absolute, because tests change folders.
@@ -19,6 +20,8 @@ install: $(STAMP)  ## make .venv and install the pinned set and this project; do
 $(STAMP): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "gui-swift needs Python >= 3.11; name one: make install PYTHON=python3.12" >&2; exit 1; }
+	@free=$$(df -Pk . | awk 'NR == 2 {print int($$4 / 1048576)}'); test -x $(BIN)/python || test "$$free" -ge $(DISK) \
+		|| { echo "installing takes $(DISK) GB of disk, $$free are free: free some, or make install DISK=$$free" >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet -r requirements.txt
 	$(BIN)/python -m pip install --quiet --no-deps -e .
