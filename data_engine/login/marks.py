@@ -1,6 +1,7 @@
-"""Set-of-Marks: a number in a black square left of each marked element, where no label stands.
+"""Set-of-Marks: a number in a square left of each marked element, where no label stands.
 
-Hard layouts keep that place free. The type of a mark has its own lower bound, so that a model can read it.
+Hard layouts keep that place free. The type of a mark has its own lower bound, so that a model can read it; where a look
+has several colours of marks, each number has its own, as in Set-of-Mark prompting (Yang et al. 2023).
 """
 
 from collections.abc import Iterable
@@ -12,7 +13,7 @@ from ..geometry import Box, Size
 from .fonts import AILERON, font
 from .forms import CANVAS, Element
 from .layout import scale, type_pixels
-from .style import BLACK, WHITE
+from .style import WHITE, Colour, Style
 
 POINTS = 14  # canvas pixels, where the form's own type is smaller
 READABLE = 11  # pixels of the picture, the smallest: a lone number has no word around it that tells 6 from 8
@@ -29,20 +30,22 @@ def mark_box(box: Box, points: int, page_size: Size) -> Box:
     return Box(x2 - side, y1, x2, y1 + side)
 
 
-def draw_marks(picture: Image.Image, elements: Iterable[Element], points: int, page_size: Size) -> None:
-    """Draw the marks of a form's elements on its picture."""
+def draw_marks(picture: Image.Image, elements: Iterable[Element], style: Style, page_size: Size) -> None:
+    """Draw the marks of a form's elements on its picture; number n has colour n - 1 of the look's, from the start again."""
     for element in elements:
         if element.mark is not None:
-            square = mark_box(element.box.scaled(CANVAS, page_size), points, page_size)
-            picture.paste(_stamp(element.mark, square.x2 - square.x1, _pixels(points, page_size)), square[:2])
+            square = mark_box(element.box.scaled(CANVAS, page_size), style.points, page_size)
+            colour = style.marks[(element.mark - 1) % len(style.marks)]
+            stamp = _stamp(element.mark, colour, square.x2 - square.x1, _pixels(style.points, page_size))
+            picture.paste(stamp, square[:2])
 
 
 @lru_cache(maxsize=256)
-def _stamp(mark: int, side: int, pixels: int) -> Image.Image:
-    """White on black, with a white edge for dark grounds."""
+def _stamp(mark: int, colour: Colour, side: int, pixels: int) -> Image.Image:
+    """White on a colour, with a white edge for dark grounds."""
     stamp = Image.new("RGB", (side, side), WHITE)
     draw = ImageDraw.Draw(stamp)
-    draw.rectangle((1, 1, side - 2, side - 2), BLACK)
+    draw.rectangle((1, 1, side - 2, side - 2), colour)
     draw.text((side / 2, side / 2), str(mark), WHITE, font(AILERON, pixels), "mm")
     return stamp
 

@@ -15,7 +15,7 @@ _POINTS = """x and y are fractions of the screenshot with {decimals} decimals:
 x from 0 (left) to 1 (right), y from 0 (top) to 1 (bottom). The actions are:
 {click}  clicks a point; a click on a text field puts the cursor there
 {type}  types into the field that has the cursor, in place of what it holds"""
-_NUMBERS = """A number in a black square stands left of the element that it names. The actions are:
+_NUMBERS = """A number in a square stands left of the element that it names. The actions are:
 {pick}  clicks element N; a click on a text field puts the cursor there
 {type_into}  types into text field N, in place of what it holds"""
 _SYSTEM = """You fill in a form, which you see in a screenshot, one action a turn.

@@ -78,7 +78,7 @@ class Screen:
         for element in self.form.elements:
             self._draw_element(draw, element)
         if self.marks:
-            draw_marks(picture, self.form.elements, style.points, self.size)
+            draw_marks(picture, self.form.elements, style, self.size)
         return picture
 
     def _draw_element(self, draw: ImageDraw.ImageDraw, element: Element) -> None:

@@ -8,11 +8,25 @@ from .fonts import AILERON, FAMILIES
 
 Colour = tuple[int, int, int]
 WHITE, BLACK = (255, 255, 255), (0, 0, 0)
+MARKS = (  # far apart, and dark enough for a white number: a contrast of 3 or more
+    (215, 20, 30),
+    (20, 60, 235),
+    (20, 140, 30),
+    (220, 110, 0),
+    (140, 0, 190),
+    (0, 0, 0),
+    (240, 30, 160),
+    (0, 140, 150),
+    (115, 70, 20),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """Colours as RGB; lengths in canvas pixels. ``secret`` is the sign that stands for each sign of a password."""
+    """Colours as RGB; lengths in canvas pixels. ``secret`` is the sign that stands for each sign of a password.
+
+    ``marks``: the colours of Set-of-Marks numbers, from 1 on, then from the start again.
+    """
 
     ground: Colour
     ink: Colour
@@ -33,6 +47,7 @@ class Style:
     pad: int = 8
     colon: str = ":"
     secret: str = "*"
+    marks: tuple[Colour, ...] = (BLACK,)
 
 
 # The published colours (spec of the peer's generator). Its GIFs show Pillow's font at 10 pixels for everything.
@@ -108,4 +123,5 @@ def drawn_style(generator: np.random.Generator, smallest: int) -> Style:
         pad=int(generator.integers(6, 13)),
         colon=["", ":"][generator.integers(2)],
         secret="•" if generator.random() < 0.5 and family != AILERON else "*",  # Aileron has no bullet
+        marks=MARKS,
     )

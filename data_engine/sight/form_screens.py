@@ -4,6 +4,8 @@ Shapes come first: a model that knows them on pages learns on them where things 
 are, before captions and fields stand there.
 """
 
+from dataclasses import replace
+
 import numpy as np
 from PIL import Image
 
@@ -13,6 +15,7 @@ from ..login.forms import CANVAS, FIELD, Element
 from ..login.marks import draw_marks
 from ..login.prompts import MODES
 from ..login.render import Screen as FormScreen
+from ..login.style import MARKS, PUBLISHED
 from ..login.tasks import hard_form
 from .screens import CROP, Screen, Thing, pictures
 from .shapes import SHAPES
@@ -21,7 +24,7 @@ FORM = Size(256, 192)  # pixels; nearly as many as the page has
 SCENARIOS = tuple(forms.SCENARIOS)
 SIDES = 80, 130  # canvas pixels of a shape
 ROOM = Box(-75, -5, 5, 5)  # kept free around a shape: left of it for its mark
-MARK_TYPE = 16  # canvas pixels
+LOOK = replace(PUBLISHED["login"], points=16, marks=MARKS)  # of marks beside shapes
 _TRIES = 30
 
 
@@ -56,7 +59,7 @@ def _shapes(generator: np.random.Generator, mode: str, marks: int = 9) -> Screen
         shape = pictures().picture(name).resize((x2 - x1, y2 - y1))
         picture.paste(shape, (x1, y1), shape)
     elements = [Element(n, FIELD, n, b, mark=m) for n, b, m in zip(names, boxes, numbers, strict=False)]
-    draw_marks(picture, elements, MARK_TYPE, FORM)
+    draw_marks(picture, elements, LOOK, FORM)
     return Screen(picture, CANVAS, tuple(Thing(e.name, e.box, mark=e.mark) for e in elements), mode=mode)
 
 

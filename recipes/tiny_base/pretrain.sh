@@ -23,7 +23,7 @@ stage() {   # stage NAME SCREENS STEPS BATCH [FLAGS]: goes on from the last stag
     shift 4
     number=$((number + 1))                   # is also the seed of its screens
     if [[ ! -f "$out/probe/metrics.json" ]]; then
-        python -m data_engine.sight.write "$out/rows" --stage "$screens" --rows $((batch * steps)) --seed "$number"
+        python -m data_engine.sight.write "$out/rows" --stage "$screens" --rows $((batch * ${NPROC_PER_NODE:-1} * steps)) --seed "$number"
         state="$(find "$out" -path '*/checkpoint-*/trainer_state.json' -size +0 | sort -V | tail -n 1)"
         if [[ "$state" != */checkpoint-$steps/* ]]; then
             MODEL="$MODEL" SIGHT_DATA="$out/rows" OUTPUT="$out" RESUME="${state%/trainer_state.json}" \
@@ -46,3 +46,6 @@ stage eight  eight  500  8 "$@"
 stage shapes shapes 1000 8 "$@"
 stage icons  icons  1500 8 "$@"
 stage pages  pages  700  8 --learning_rate 5e-4 --lr_scheduler_type cosine "$@"
+# Forms of the login benchmark take the icons' place: a second model, for them alone. Two processes, so 16 screens a step.
+NPROC_PER_NODE=2 stage forms forms 2400 8 --save_steps 300 "$@"
+NPROC_PER_NODE=2 stage forms_end forms 800 8 --lr_scheduler_type cosine "$@"
