@@ -92,17 +92,15 @@ def mode_table(mode: str, found: dict[str, dict]) -> str:
     return "\n".join([f"**{mode}**, {steps[last]['num_episodes']} episodes", "", head, *lines, "", aims(mode, steps)])
 
 
-def lessons(run: Path, mode: str) -> str:
-    """What the lessons came to: parts of unseen forms found by their names; empty for a run without lessons."""
+def seen_before(run: Path, mode: str) -> str:
+    """What the model to start from can see: parts of unseen forms found by their names; empty where nobody asked."""
     path = run / mode / "probe" / "metrics.json"
     if not path.is_file():
         return ""
     (found,) = (one for name, one in read_json(path)["metrics"].items() if name != "mean")
     low, high = percent(found["low"]), percent(found["high"])
     asked = f"{found['rows']} parts of login forms asked for by name"
-    return (
-        f"After the lessons, {asked}: {percent(found['right'])} ({low} to {high}), chance {percent(found['chance'])}."
-    )
+    return f"Before training, {asked}: {percent(found['right'])} ({low} to {high}), chance {percent(found['chance'])}."
 
 
 def aims(mode: str, steps: dict[int, dict]) -> str:
@@ -174,8 +172,8 @@ def main() -> None:
     if not found:
         raise DataError(f"{run}: no MODE/eval/closed_loop.json; run recipes/login/tiny.sh first")
     commits = sorted({file["commit"] for files in found.values() for file in files.values()})
-    tables = [part for mode, files in found.items() for part in (mode_table(mode, files), lessons(run, mode)) if part]
-    text = "\n\n".join([*tables, LEGEND, f"Commit: {', '.join(commits)}."]) + "\n"
+    parts = [part for mode, files in found.items() for part in (mode_table(mode, files), seen_before(run, mode))]
+    text = "\n\n".join([*filter(None, parts), LEGEND, f"Commit: {', '.join(commits)}."]) + "\n"
     (run / "table.md").write_text(text, encoding="utf-8")
     print(text)
     draw_curves(run, found, run / "curves.png")

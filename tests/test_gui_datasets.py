@@ -69,7 +69,7 @@ def test_rows_of_forms_and_screens_arrive_too(tmp_path, monkeypatch, name):
         options = tasks.Options("login", "som", "hard", episodes=2, seed=1, split="train", page_size=Size(256, 192))
         manifest = login_write.write(folder, options)
     else:
-        manifest = sight_write.write(folder, "read", 6, seed=1)
+        manifest = sight_write.write(folder, "forms", 6, seed=1)
     monkeypatch.setenv(gui_datasets.SOURCES[name].variable, str(folder))
     monkeypatch.setenv("MAX_PIXELS", str(manifest["max_pixels"]))
     monkeypatch.setenv("MODELSCOPE_CACHE", str(tmp_path / "cache"))

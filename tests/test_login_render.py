@@ -111,6 +111,28 @@ def test_marks_cover_nothing_and_can_be_read(name, protocol, size):
         assert changed(drawn, np.asarray(marked.picture(blank(form))))
 
 
+def test_each_number_of_a_hard_form_has_its_colour_and_published_ones_are_black():
+    """The colour fills the square below the edge; a white number on it keeps a contrast of 3 (WCAG 2.1)."""
+    for protocol in ("hard", "scripted"):
+        seen = {}
+        for form in forms("login", protocol, 9, "train", 40):
+            drawn = np.asarray(Screen(form, PAGE_SIZE, marks=True).picture(blank(form)))
+            for element in form.elements:
+                if element.mark is not None:
+                    x1, y1, *_ = mark_box(element.box.scaled(CANVAS, PAGE_SIZE), form.style.points, PAGE_SIZE)
+                    seen.setdefault(element.mark, set()).add(tuple(drawn[y1 + 1, x1 + 1].tolist()))
+        assert all(len(colours) == 1 for colours in seen.values())
+        colours = set().union(*seen.values())
+        assert len(colours) == len(seen) == 9 if protocol == "hard" else colours == {(0, 0, 0)}
+        assert all(1.05 / (luminance(colour) + 0.05) >= 3 for colour in colours)
+
+
+def luminance(colour: tuple[int, int, int]) -> float:
+    """Relative luminance of sRGB, 0..1 (WCAG 2.1)."""
+    red, green, blue = (c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in (v / 255 for v in colour))
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
 def test_marks_of_the_published_registration_cover_nothing():
     for form in forms("registration", "scripted", 9, "train", 40):
         drawn = np.asarray(Screen(form, PAGE_SIZE).picture(blank(form)))

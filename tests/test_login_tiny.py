@@ -21,8 +21,6 @@ USERS = (
     "MODE",
     "START",
     "STEPS",
-    "SHAPES",
-    "FORMS",
     "EPISODES",
     "LIMIT",
     "CURVE",
@@ -46,8 +44,8 @@ def value(flag):
 if os.environ.get("FAIL", "nothing") in argv:
     sys.exit("no such luck")
 if argv[0] == "swift":
-    every, last = (int(value(flag)) if flag in argv else 5 for flag in ("--save_steps", "--max_steps"))
-    for step in sorted({{*range(every, last, every), last}}):  # a lesson has as many as its rows: here 5
+    every, last = (int(value(flag)) for flag in ("--save_steps", "--max_steps"))
+    for step in sorted({{*range(every, last, every), last}}):
         folder = Path(value("--output_dir")) / f"checkpoint-{{step}}"
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "trainer_state.json").write_text("{{}}")
@@ -91,33 +89,20 @@ def programs(calls: list[dict]) -> list[str]:
 
 
 WRITE = "data_engine.login.write"
-LESSON = ["data_engine.sight.write", "sft"]
-ALL = [WRITE, WRITE, "make_tiny_model", *LESSON * 2, "probe", "sft", *["login_eval"] * 6, "plot_metrics", "login_table"]
+ALL = [WRITE, WRITE, "make_tiny_model", "probe", "sft", *["login_eval"] * 6, "plot_metrics", "login_table"]
 
 
-def lessons(calls: list[dict]) -> list[tuple[str, str, str]]:
-    """(screens, rows, model that it goes on from) of each lesson."""
-    written = [call for call in calls if "data_engine.sight.write" in call["argv"]]
-    trained = [calls[calls.index(call) + 1] for call in written]
-    return [
-        (value(a, "--stage"), value(a, "--rows"), value(b, "--model")) for a, b in zip(written, trained, strict=True)
-    ]
-
-
-def episodes_training(calls: list[dict]) -> dict:
-    """The training on whole episodes: the last one."""
-    return [call for call in calls if call["argv"][0] == "swift"][-1]
+def training(calls: list[dict]) -> dict:
+    (one,) = (call for call in calls if call["argv"][0] == "swift")
+    return one
 
 
 def test_coordinates_from_the_base_model(start, tmp_path):
-    calls, done = start(
-        "tiny.sh", "--learning_rate", "3e-4", STEPS="10", SHAPES="2", FORMS="4", EPISODES="7", LIMIT="3"
-    )
+    calls, done = start("tiny.sh", "--learning_rate", "3e-4", STEPS="10", EPISODES="7", LIMIT="3")
     assert done.returncode == 0, done.stderr
     here = tmp_path / "run" / "coord"
     assert programs(calls) == ALL
-    train, evaluation, model = calls[:3]
-    sft = episodes_training(calls)
+    train, evaluation, model, seen, sft = calls[:5]
     for call, split, episodes in (train, "train", "7"), (evaluation, "eval", "3"):
         given = {flag: value(call, flag) for flag in ("--mode", "--protocol", "--page-size", "--scenario")}
         assert given == {
@@ -128,10 +113,8 @@ def test_coordinates_from_the_base_model(start, tmp_path):
         }
         assert (value(call, "--split"), value(call, "--episodes")) == (split, episodes)
     assert model["argv"][2:] == [str(here / "start"), "--from-base"]
-    last = [str(here / "lessons" / name / "checkpoint-5") for name in ("spread", "login")]
-    assert lessons(calls) == [("spread", "48", str(here / "start")), ("login", "32", last[0])]
-    assert (value(calls[7], "--model"), value(calls[7], "--sets")) == (last[1], "point at a part of a login form")
-    assert value(sft, "--model") == last[1] and not list((here / "lessons").rglob("rows"))
+    assert (value(seen, "--model"), value(seen, "--sets")) == (str(here / "start"), "point at a part of a login form")
+    assert value(sft, "--model") == str(here / "start")
     assert sft["argv"][-2:] == ["--learning_rate", "3e-4"]
     assert sft["env"] == {
         "MAX_PIXELS": "49152",  # 256 x 192
@@ -140,21 +123,21 @@ def test_coordinates_from_the_base_model(start, tmp_path):
         "CUDA_VISIBLE_DEVICES": "",
         "OMP_NUM_THREADS": "1",
     }
-    scored = [(Path(value(c, "--out")).name, Path(value(c, "--model")).name) for c in calls[9:15]]
+    scored = [(Path(value(c, "--out")).name, Path(value(c, "--model")).name) for c in calls[5:11]]
     steps = [(f"step_{step}", f"checkpoint-{step}") for step in (3, 6, 9, 10)]  # a quarter of 10 steps is 3, rounded up
     assert scored == [("base", "start"), *steps, ("closed_loop", "checkpoint-10")]
-    assert ["--closed-loop" in call["argv"] for call in calls[9:15]] == [False] * 5 + [True]
-    assert {value(call, "--data") for call in calls[9:15]} == {str(here / "data" / "eval")}
+    assert ["--closed-loop" in call["argv"] for call in calls[5:11]] == [False] * 5 + [True]
+    assert {value(call, "--data") for call in calls[5:11]} == {str(here / "data" / "eval")}
     files = [here / "eval" / f"{name}.json" for name in ("base", "step_10")]
-    assert calls[15]["argv"][calls[15]["argv"].index("--files") + 1 :][:2] == [str(file) for file in files]
+    assert calls[11]["argv"][calls[11]["argv"].index("--files") + 1 :][:2] == [str(file) for file in files]
     assert read_json(files[1])["model"] == str(here / "model" / "checkpoint-10")
 
 
 def test_every_flag_wins_over_the_pages_and_is_one_of_the_hosts(start):
     """The mode's page gives LoRA's flags; each that a tiny model needs otherwise must come after it."""
-    calls = start("tiny.sh", MODE="som", STEPS="10", SHAPES="1", FORMS="1")[0]
-    assert [stage for stage, *_ in lessons(calls)] == ["numbered_two", "numbered_four", "numbered", "login_marks"]
-    sft = episodes_training(calls)["argv"]
+    calls = start("tiny.sh", MODE="som", STEPS="10")[0]
+    assert value(calls[3], "--sets") == "number of a mark on a login form"
+    sft = training(calls)["argv"]
     last = {word: sft[i + 1] for i, word in enumerate(sft) if word.startswith("--")}
     assert (last["--tuner_type"], last["--freeze_vit"], last["--optimizer"]) == ("full", "false", "gui_muon")
     assert (last["--bf16"], last["--fp16"], last["--torch_dtype"]) == ("true", "false", "float32")
@@ -169,8 +152,7 @@ def test_every_flag_wins_over_the_pages_and_is_one_of_the_hosts(start):
 @pytest.mark.parametrize("given, made", [("scratch", True), ("my/checkpoint-9", False)])
 def test_other_starts(start, tmp_path, given, made):
     calls, _ = start("tiny.sh", START=given, STEPS="10")
-    own = next(call for call in calls if call["argv"][0] == "swift")
-    assert value(own, "--model") == (str(tmp_path / "run" / "coord" / "start") if made else given)
+    assert value(training(calls), "--model") == (str(tmp_path / "run" / "coord" / "start") if made else given)
     assert ("make_tiny_model" in programs(calls)) == made
     if made:
         assert calls[2]["argv"][3:] == ["--family", "qwen3_vl", "--size", "4m"]
@@ -183,13 +165,7 @@ def test_a_finished_training_is_kept_and_a_killed_one_goes_on(start, tmp_path):
     (model / "finished").unlink()
     (model / "checkpoint-10" / "trainer_state.json").write_text("")  # was not written to its end
     calls, _ = start("tiny.sh", STEPS="10")
-    given = [value(call, "--resume_from_checkpoint") for call in calls if call["argv"][0] == "swift"]
-    assert given == [str(model / "checkpoint-9")]
-    lesson = tmp_path / "run" / "coord" / "lessons" / "login"
-    (lesson / "finished").unlink()
-    calls, _ = start("tiny.sh", STEPS="10")
-    given = [value(call, "--resume_from_checkpoint") for call in calls if call["argv"][0] == "swift"]
-    assert given == [str(lesson / "checkpoint-5")]
+    assert value(training(calls), "--resume_from_checkpoint") == str(model / "checkpoint-9")
 
 
 def test_an_unknown_mode_is_one_line(start, tmp_path):
@@ -220,7 +196,7 @@ def test_the_short_form_tells_what_failed(start):
 
 
 def small(run: Path, script: str) -> subprocess.CompletedProcess:
-    env = clean(RUN=str(run), SHAPES="1", FORMS="1", STEPS="2", EPISODES="3", LIMIT="2", CURVE="1", OMP_NUM_THREADS="1")
+    env = clean(RUN=str(run), STEPS="2", EPISODES="3", LIMIT="2", CURVE="1", OMP_NUM_THREADS="1")
     env |= {"PATH": f"{Path(sys.executable).parent}:{env['PATH']}", "PYTHONPATH": str(REPO)}
     command = ["bash", str(LOGIN / script)]
     return subprocess.run(command, env=env, cwd=run.parent, capture_output=True, text=True)
@@ -235,7 +211,7 @@ def test_the_small_form_of_both_modes_for_real_and_again(tmp_path):
     assert "Aim: `click` 95.0, missed." in first.stdout
     table = (run / "table.md").read_text(encoding="utf-8")
     assert "| oracle | 100.0 | 100.0 | 100.0 | 100.0 | 100.0 | 100.0 |" in table
-    assert "After the lessons, 2 parts of login forms asked for by name: 0.0" in table
+    assert "Before training, 2 parts of login forms asked for by name: " in table
     assert "| **trained, 2 steps** |" in table and "*Qwen3-VL-2B FT, published*" in table
     assert "Aim: `episode` 95.0, missed. By steps of training: 0: 0.0, 2: 0.0." in table
     result = read_json(run / "som" / "eval" / "step_2.json")
@@ -279,7 +255,7 @@ def test_the_table_of_a_run(cli, played):
     assert done.returncode == 0, done.stderr
     assert done.stdout == (played / "table.md").read_text(encoding="utf-8") + "\n"
     assert "**coord**, 3 episodes" in done.stdout and "**som**" not in done.stdout
-    said = "After the lessons, 60 parts of login forms asked for by name: 81.7 (70.1 to 89.4), chance 25.0."
+    said = "Before training, 60 parts of login forms asked for by name: 81.7 (70.1 to 89.4), chance 25.0."
     assert said in done.stdout
     assert "| **trained, 5 steps** | 100.0 | 100.0 | 100.0 | 100.0 | 100.0 | 100.0 |" in done.stdout
     assert "| *Qwen3-VL-2B FT, published* | *46.9* | *85.0* | *n/a* | *n/a* | *0.0* | *n/a* |" in done.stdout

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from data_engine.dataset import read_json
+
 
 @pytest.fixture(scope="module")
 def run(cli, tmp_path_factory) -> Path:
@@ -50,13 +52,24 @@ def test_the_best_stage_is_shipped_in_bf16(run, shipped):
 def test_the_card_states_numbers_commit_and_curve(shipped):
     card = (shipped / "README.md").read_text()
     assert "| read a word | 75.0 % | 30 to 90 % | 1.0 % |" in card
-    assert "| one | 8 | 20 | 75 |" in card and "| two | 8 | 20 | 50 |" in card
+    assert "| one | 8 | 20 | 75 |" in card and "| two |" not in card  # the curve ends with the stage that is shipped
     assert "abcdef1" in card and "8 steps" in card and "{" not in card
 
 
 def test_no_path_of_the_run_is_shipped(run, shipped):
     assert not [path.name for path in shipped.iterdir() if str(run).encode() in path.read_bytes()]
     assert json.loads((shipped / "probe.json").read_text())["run"]["model"]["name"] == "RUN/one/checkpoint-8"
+
+
+def test_another_stage_can_be_named(run, cli, tmp_path):
+    done = cli("tools/ship_base.py", run, tmp_path / "second", "--stage", "two")
+    assert done.returncode == 0, done.stderr
+    card = (tmp_path / "second" / "README.md").read_text()
+    assert card.startswith("# second\n") and "16 steps" in card and "| two | 8 | 20 | 50 |" in card
+    assert read_json(tmp_path / "second" / "manifest.json")["arguments"]["stage"] == "two"
+    unknown = cli("tools/ship_base.py", run, tmp_path / "third", "--stage", "three")
+    assert unknown.returncode == 2 and unknown.stderr.endswith("known are one, two\n")
+    assert not (tmp_path / "third").exists()
 
 
 def test_nothing_is_overwritten(run, shipped, cli):
@@ -71,11 +84,10 @@ def test_a_run_without_a_probe_is_refused(cli, tmp_path):
 
 
 @pytest.fixture
-def tool(repo, monkeypatch, shipped):
+def tool(repo, monkeypatch):
     monkeypatch.syspath_prepend(repo / "tools")
     import make_tiny_model
 
-    monkeypatch.setattr(make_tiny_model, "BASE", shipped)
     return make_tiny_model
 
 

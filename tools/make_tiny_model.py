@@ -1,11 +1,11 @@
 """Make a tiny Qwen-VL checkpoint, which ms-swift treats as the real family.
 
     python tools/make_tiny_model.py OUT --family qwen2_5_vl|qwen3_vl --size 2m|4m|10m|50m [--seed 0] [--vocab 768]
-    python tools/make_tiny_model.py OUT --from-base
+    python tools/make_tiny_model.py OUT --from-base [pages|forms]
 
-The first has random weights ("from scratch"); the second is a copy of assets/tiny-base, which can see. Same arguments,
-same bytes. The folder appears whole or not at all. The host needs two flags with it, because it goes by folder names
-and by Qwen's own token ids:
+The first has random weights ("from scratch"); the second is a copy of assets/tiny-base, which sees GE-Lab's pages, or
+of assets/tiny-forms, which sees login forms. Same arguments, same bytes. The folder appears whole or not at all. The
+host needs two flags with it, because it goes by folder names and by Qwen's own token ids:
 
     --template gelab_qwen2_5_vl
     --template gelab_qwen3_vl --model_type qwen3_vl
@@ -24,7 +24,8 @@ from pathlib import Path
 
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
-BASE = Path(__file__).resolve().parents[1] / "assets" / "tiny-base"  # made by recipes/tiny_base/pretrain.sh
+ASSETS = Path(__file__).resolve().parents[1] / "assets"
+BASES = {"pages": ASSETS / "tiny-base", "forms": ASSETS / "tiny-forms"}  # made by recipes/tiny_base/pretrain.sh
 MARK = "tiny_model.json"  # what the folder was made from
 KIND = "tiny-base"  # of the manifest beside the base's files
 SIZES = {"2m": 2_000_000, "4m": 3_500_000, "10m": 10_000_000, "50m": 50_000_000}  # parameters, +-25 %
@@ -63,8 +64,8 @@ def make(out: Path, family: str, size: str, seed: int = 0, vocab: int = VOCAB) -
     return mark | {"new": True}
 
 
-def copy_base(out: Path, base: Path = BASE) -> dict:
-    """Copy the shipped base model to ``out`` unless it is there already; every file's hash is checked first."""
+def copy_base(out: Path, base: Path) -> dict:
+    """Copy a shipped base model to ``out`` unless it is there already; every file's hash is checked first."""
     from data_engine.dataset import MANIFEST, read_manifest, sha256, verified_path
 
     if not base.exists():
@@ -148,7 +149,9 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("out", type=Path, metavar="OUT", help="folder to write")
     start = parser.add_mutually_exclusive_group()
     start.add_argument("--scratch", action="store_true", help="random weights (the default)")
-    start.add_argument("--from-base", action="store_true", help="a copy of assets/tiny-base")
+    start.add_argument(
+        "--from-base", nargs="?", const="pages", choices=tuple(BASES), help="a copy of a shipped one; default: pages"
+    )
     parser.add_argument("--family", choices=FAMILIES)
     parser.add_argument("--size", choices=tuple(SIZES), help="parameters, about")
     parser.add_argument("--seed", type=int, default=0, help="of the weights; default: %(default)s")
@@ -161,22 +164,22 @@ def main(argv: list[str] | None = None) -> int:
     if not given.from_base and not (given.family and given.size):
         parser().error("--family and --size are needed, or --from-base")
     if given.from_base and (given.family or given.size):
-        parser().error("--from-base has the family and size of assets/tiny-base; leave out --family and --size")
+        parser().error("--from-base has the family and size of the shipped model; leave out --family and --size")
     from transformers.utils import logging
 
     from data_engine.dataset import DataError
 
     logging.disable_progress_bar()
     try:
-        print(copied(given.out) if given.from_base else made(given))
+        print(copied(given.out, BASES[given.from_base]) if given.from_base else made(given))
     except (UsageError, DataError, OSError) as error:
         print(f"make_tiny_model: {error}", file=sys.stderr)
         return 2
     return 0
 
 
-def copied(out: Path) -> str:
-    mark = copy_base(out)
+def copied(out: Path, base: Path) -> str:
+    mark = copy_base(out, base)
     what = f"{out}: the base model, stage {mark['stage']}, commit {mark['commit'][:7]}: "
     return what + ("copied" if mark["new"] else "is there already")
 

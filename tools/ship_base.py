@@ -1,9 +1,10 @@
-"""Ship the best model of a pretraining run: bf16 weights, a model card with the curve, and hashes.
+"""Ship a model of a pretraining run: bf16 weights, a model card with the curve, and hashes.
 
-    python tools/ship_base.py RUN OUT        (RUN: what recipes/tiny_base/pretrain.sh left; OUT: e.g. assets/tiny-base)
+    python tools/ship_base.py RUN OUT [--stage NAME]        (RUN: what recipes/tiny_base/pretrain.sh left)
 
-The best is the stage whose probe has the highest mean. OUT gets the weights in bf16 (one file), tokenizer and processor
-files as they are, probe.json, README.md (the model card) and manifest.json; it appears whole or not at all.
+Without a stage's name it is the best: the one whose probe has the highest mean. OUT gets the weights in bf16 (one
+file), tokenizer and processor files as they are, probe.json, README.md (the model card) and manifest.json; it appears
+whole or not at all.
 """
 
 import argparse
@@ -39,12 +40,22 @@ def best(found: list[dict]) -> dict:
     return max(reversed(found), key=lambda stage: stage["probe"]["metrics"]["mean"])
 
 
-def ship(run: Path, out: Path) -> dict:
-    """Write ``out`` and return its manifest. Raises DataError."""
+def named(found: list[dict], name: str) -> dict:
+    """The stage of that name. Raises DataError."""
+    from data_engine.dataset import DataError
+
+    stages = {stage["name"]: stage for stage in found}
+    if name not in stages:
+        raise DataError(f"--stage {name}: not there or not finished; known are {', '.join(stages)}")
+    return stages[name]
+
+
+def ship(run: Path, out: Path, stage: str | None = None) -> dict:
+    """Write ``out`` and return its manifest; without a ``stage`` it is the best one. Raises DataError."""
     from data_engine.dataset import DataError, new_folder, write_json, write_manifest
 
     found = stages(run)
-    chosen = best(found)
+    chosen = named(found, stage) if stage else best(found)
     if out.exists():
         raise DataError(f"{out}: exists; remove it first")
     with new_folder(out) as folder:
@@ -55,7 +66,7 @@ def ship(run: Path, out: Path) -> dict:
         if size > MOST:
             raise DataError(f"{chosen['model']}: {size:,} bytes in bf16, more than {MOST:,}; ship a smaller model")
         write_json(folder / "probe.json", _without_paths(chosen["probe"], run))
-        (folder / "README.md").write_text(card(run, found, chosen), encoding="utf-8")
+        (folder / "README.md").write_text(card(out.name, found, chosen), encoding="utf-8")
         return write_manifest(folder, KIND, {"stage": chosen["name"], "commit": chosen["probe"]["commit"]})
 
 
@@ -74,17 +85,17 @@ def _weights_in_bf16(source: Path, target: Path) -> int:
     return target.stat().st_size
 
 
-CARD = """# tiny-base
+CARD = """# {name}
 
 A Qwen3-VL of {parameters:,} parameters that was trained from nothing on random screens, so that tests, quickstarts and
 demonstrations on a CPU have something to fine-tune, as users fine-tune Qwen. It is shipped by `tools/ship_base.py`.
 
 - **Data**: screens and questions of `data_engine/sight`, drawn from seeds that no benchmark uses. No human data.
 - **Made by**: `{command}` at commit `{commit}`: {steps:,} steps in all; this is stage
-  `{stage}`, the best by the mean of the probe.
+  `{stage}`.
 - **Weights**: bf16, {size:.1f} MB. Use: `python tools/make_tiny_model.py MODEL --from-base`, then
   `--model MODEL --model_type qwen3_vl --template gelab_qwen3_vl` as with any checkpoint. No network, no remote code.
-- **Page size**: 160x352 pixels, and cuttings of 64x64 and 128x64; it has seen no others.
+- **Page size**: pages of 160x352 pixels, cuttings of 64x64 and 128x64, forms of 256x192; it has seen no others.
 
 ## What it can do
 
@@ -96,9 +107,9 @@ demonstrations on a CPU have something to fine-tune, as users fine-tune Qwen. It
 
 ## What it cannot do
 
-What is near chance in the table. It knows the built-in icons and shapes and their names, and nothing else. It cannot
-follow a goal over several steps before it is fine-tuned, and has met no user's icons and no other page size. A held-out
-GE-Lab subtree is new to it as a place; the pictures and names of its icons are not.
+What is near chance in the table. It knows the names, icons, shapes and forms of its own screens, and nothing else. It
+cannot follow a goal over several steps before it is fine-tuned, and has met no user's icons and no other page size. A
+held-out GE-Lab subtree is new to it as a place; the pictures and names of its icons are not.
 
 ## The curve
 
@@ -108,24 +119,26 @@ Right answers in percent after each stage:
 """
 
 
-def card(run: Path, found: list[dict], chosen: dict) -> str:
-    """The model card."""
+def card(name: str, found: list[dict], chosen: dict) -> str:
+    """The model card of ``chosen``, under the name of its folder; its curve goes as far as that stage."""
     from safetensors import safe_open
 
     with safe_open(chosen["model"] / "model.safetensors", "pt") as weights:
         parameters = sum(math.prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118
     probe = chosen["probe"]
     sets = {name: one for name, one in probe["metrics"].items() if name != "mean"}
+    done = found[: found.index(chosen) + 1]
     return CARD.format(
+        name=name,
         parameters=parameters,
         command="bash recipes/tiny_base/pretrain.sh",
         commit=probe["commit"][:7],
-        steps=sum(_steps(stage) for stage in found[: found.index(chosen) + 1]),
+        steps=sum(map(_steps, done)),
         stage=chosen["name"],
         size=2 * parameters / 1e6,
         rows=probe["run"]["rows"],
         table=_table(["", "right", "95 % interval", "chance"], [_line(name, one) for name, one in sets.items()]),
-        curve=_table(["after stage", "steps", "questions a set", *sets], [_stage_line(stage, sets) for stage in found]),
+        curve=_table(["after stage", "steps", "questions a set", *sets], [_stage_line(stage, sets) for stage in done]),
     )
 
 
@@ -141,7 +154,12 @@ def _line(name: str, one: dict) -> list[str]:
 def _stage_line(stage: dict, sets: dict) -> list[str]:
     probe = stage["probe"]["metrics"]
     asked = stage["probe"]["run"]["rows"]
-    return [stage["name"], str(_steps(stage)), str(asked), *(f"{100 * probe[name]['right']:.0f}" for name in sets)]
+    return [stage["name"], str(_steps(stage)), str(asked), *(_percent(probe.get(name)) for name in sets)]
+
+
+def _percent(one: dict | None) -> str:
+    """A set that an earlier probe did not have is n/a."""
+    return f"{100 * one['right']:.0f}" if one else "n/a"
 
 
 def _table(head: list[str], lines: list[list[str]]) -> str:
@@ -155,9 +173,10 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("run", type=Path, metavar="RUN")
     parser.add_argument("out", type=Path, metavar="OUT")
+    parser.add_argument("--stage", metavar="NAME", help="ship this one; default: the best by its probe")
     args = parser.parse_args(argv)
     try:
-        manifest = ship(args.run, args.out)
+        manifest = ship(args.run, args.out, args.stage)
     except (DataError, OSError) as error:
         print(f"ship_base: {error}", file=sys.stderr)
         return 2

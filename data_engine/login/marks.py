@@ -31,7 +31,7 @@ def mark_box(box: Box, points: int, page_size: Size) -> Box:
 
 
 def draw_marks(picture: Image.Image, elements: Iterable[Element], style: Style, page_size: Size) -> None:
-    """Draw the marks of a form's elements on its picture; number n has colour n - 1 of the look's, from the start again."""
+    """Draw the marks of a form's elements on its picture; number n has the look's n-th colour, around and around."""
     for element in elements:
         if element.mark is not None:
             square = mark_box(element.box.scaled(CANVAS, page_size), style.points, page_size)

@@ -1,8 +1,4 @@
-"""Screens of the login benchmark's size and grammar: its hard forms in any state, cuttings of them, and shapes alone.
-
-Shapes come first: a model that knows them on pages learns on them where things are on the other canvas, and what marks
-are, before captions and fields stand there.
-"""
+"""Screens of the login benchmark's size and grammar: its hard forms in any state, and shapes with marks."""
 
 from dataclasses import replace
 
@@ -13,11 +9,10 @@ from ..geometry import Box, Size
 from ..login import forms
 from ..login.forms import CANVAS, FIELD, Element
 from ..login.marks import draw_marks
-from ..login.prompts import MODES
 from ..login.render import Screen as FormScreen
 from ..login.style import MARKS, PUBLISHED
 from ..login.tasks import hard_form
-from .screens import CROP, Screen, Thing, pictures
+from .screens import Screen, Thing, pictures
 from .shapes import SHAPES
 
 FORM = Size(256, 192)  # pixels; nearly as many as the page has
@@ -28,39 +23,19 @@ LOOK = replace(PUBLISHED["login"], points=16, marks=MARKS)  # of marks beside sh
 _TRIES = 30
 
 
-def spread(generator: np.random.Generator, page_size: Size) -> Screen:
-    """Two to five shapes anywhere on white, asked for by coordinates."""
-    return _shapes(generator, "coord")
-
-
-def numbered_two(generator: np.random.Generator, page_size: Size) -> Screen:
-    """Two shapes, numbers 1 and 2."""
-    return _shapes(generator, "som", 2)
-
-
-def numbered_four(generator: np.random.Generator, page_size: Size) -> Screen:
-    """Two to four shapes, numbers from 1 to 4."""
-    return _shapes(generator, "som", 4)
-
-
 def numbered(generator: np.random.Generator, page_size: Size) -> Screen:
-    """Two to five shapes anywhere on white, with Set-of-Marks numbers from 1 to 9."""
-    return _shapes(generator, "som")
-
-
-def _shapes(generator: np.random.Generator, mode: str, marks: int = 9) -> Screen:
-    """Shapes on white, at most five and no more than there are ``marks``."""
+    """Two to five shapes anywhere on white, each with a Set-of-Marks number from 1 to 9."""
     picture = Image.new("RGB", FORM, "white")
-    boxes = _boxes(generator, int(generator.integers(2, min(5, marks) + 1)))
+    boxes = _boxes(generator, int(generator.integers(2, 6)))
     names = [SHAPES[i] for i in generator.choice(len(SHAPES), len(boxes), replace=False)]
-    numbers = (generator.permutation(marks) + 1).tolist() if mode == "som" else [None] * marks
+    numbers = (generator.permutation(len(MARKS)) + 1).tolist()
     for name, box in zip(names, boxes, strict=True):
         x1, y1, x2, y2 = box.scaled(CANVAS, FORM)
         shape = pictures().picture(name).resize((x2 - x1, y2 - y1))
         picture.paste(shape, (x1, y1), shape)
     elements = [Element(n, FIELD, n, b, mark=m) for n, b, m in zip(names, boxes, numbers, strict=False)]
     draw_marks(picture, elements, LOOK, FORM)
-    return Screen(picture, CANVAS, tuple(Thing(e.name, e.box, mark=e.mark) for e in elements), mode=mode)
+    return Screen(picture, CANVAS, tuple(Thing(e.name, e.box, mark=e.mark) for e in elements), mode="som")
 
 
 def _boxes(generator: np.random.Generator, count: int) -> list[Box]:
@@ -85,23 +60,6 @@ def marks(generator: np.random.Generator, page_size: Size) -> Screen:
 def form(generator: np.random.Generator, page_size: Size) -> Screen:
     """A form without marks."""
     return _form(generator, "coord")
-
-
-def crop_caption(generator: np.random.Generator, page_size: Size) -> Screen:
-    """A cutting of a form, anywhere around one of its captions; all captions that are whole on it are its things."""
-    screen = _form(generator, MODES[generator.integers(len(MODES))])
-    captions = [(part.caption, (part.label or part.box).scaled(forms.CANVAS, FORM)) for part in screen.form.elements]
-    box = captions[generator.integers(len(captions))][1]
-    x, y = (_around(generator, box[i], box[i + 2], CROP[i], FORM[i]) for i in (0, 1))
-    on_crop = [(caption, Box(b.x1 - x, b.y1 - y, b.x2 - x, b.y2 - y)) for caption, b in captions]
-    things = tuple(Thing(caption, box, written=True) for caption, box in on_crop if box.inside(CROP))
-    picture = screen.picture.crop((x, y, x + CROP.width, y + CROP.height))
-    return Screen(picture, CROP, things, "page_0")
-
-
-def _around(generator: np.random.Generator, low: int, high: int, side: int, most: int) -> int:
-    """Where a cutting of ``side`` pixels begins that holds low..high: any such place on a picture of ``most``."""
-    return int(generator.integers(max(0, high - side), min(low, most - side) + 1))
 
 
 def login(generator: np.random.Generator, page_size: Size) -> Screen:

@@ -136,17 +136,8 @@ def _cut(low: int, high: int, side: int, most: int) -> int:
 
 
 def crop_sign(generator: np.random.Generator, page_size: Size) -> Screen:
-    """A cutting with one or two letters or digits."""
-    return _crop_of(words.sign(generator), generator)
-
-
-def crop_text(generator: np.random.Generator, page_size: Size) -> Screen:
-    """A cutting with one word, string or number."""
-    return _crop_of(_said(generator), generator)
-
-
-def _crop_of(said: str, generator: np.random.Generator) -> Screen:
-    """A cutting with a text whose place and size vary little."""
+    """A cutting with one or two letters or digits, whose place and size vary little."""
+    said = words.sign(generator)
     picture = Image.new("RGB", CROP, "white")
     font, ink, size = _look(said, generator, (PLAIN_TYPE, PLAIN_TYPE + 1))
     x, y = (

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # A tiny model that fills in forms it has never seen: all weights, `hard` episodes.   Hardware: CPU, one core, 3 GB; no GPU.
-# Takes:     about 75 minutes by the seconds of a step; NOT YET RUN in full. What shorter runs reached: recipes/RESULTS.md.
+# Takes:     not yet run in full; recipes/RESULTS.md
 # Run:       MODE=som bash recipes/login/tiny.sh              (MODE=coord: clicks by coordinates)
 # Scratch:   START=scratch bash recipes/login/tiny.sh         (random weights; or START=CKPT, a checkpoint of that shape)
 # Short:     recipes/login/quickstart.sh, both modes side by side
-# Small:     SHAPES=2 FORMS=2 STEPS=4 EPISODES=4 LIMIT=2 RUN=runs/smoke bash recipes/login/tiny.sh     (its scores mean nothing)
+# Small:     STEPS=4 EPISODES=4 LIMIT=2 RUN=runs/smoke bash recipes/login/tiny.sh     (its scores mean nothing)
 # Again:     the same command; what is there is reused, and a training that was killed goes on from its last checkpoint.
 # Flags:     those after the command are the training's, and win
-# Leaves:    RUN/MODE/data/ start/ lessons/ probe/ model/ runs/ eval/ plots/, and over all modes of RUN: table.md curves.png examples/
+# Leaves:    RUN/MODE/data/ start/ probe/ model/ runs/ eval/ plots/, and over all modes of RUN: table.md curves.png examples/
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../_machine.sh"
 MODE="${MODE:-coord}"
@@ -18,8 +18,6 @@ fi
 RUN="$(realpath -m "${RUN:-$ROOT/runs/login/tiny}")"
 START="${START:-base}"
 STEPS="${STEPS:-3000}"                       # of training on whole episodes, 8 rows each
-SHAPES="${SHAPES:-600}"                      # of each of three lessons on shapes, 8 screens each
-FORMS="${FORMS:-3000}"                       # of the lesson on login forms, 8 forms each
 EPISODES="${EPISODES:-4000}"                 # to train on, six rows each: no row is seen twice, so none is learnt by heart
 LIMIT="${LIMIT:-100}"                        # episodes to score, of another split: no form is in both
 CURVE="${CURVE:-4}"                          # checkpoints that are kept and scored, evenly spaced
@@ -34,7 +32,7 @@ rows=(--scenario login --mode "$MODE" --protocol hard --page-size "$PAGE_SIZE")
 python -m data_engine.login.write "$here/data/train" "${rows[@]}" --episodes "$EPISODES" --seed 1 --split train
 python -m data_engine.login.write "$here/data/eval" "${rows[@]}" --episodes "$LIMIT" --seed 999 --split eval
 
-# 2. The model to start from.
+# 2. The model to start from: it has seen login forms, part by part and state by state, but no episode and none of these.
 model="$here/start"
 case "$START" in
     base) python "$ROOT"/tools/make_tiny_model.py "$model" --from-base ;;
@@ -42,32 +40,10 @@ case "$START" in
     *) model="$START" ;;
 esac
 
-# 3. Lessons before whole episodes: where shapes are on a form's canvas, or which number stands at one (from two numbers to
-#    nine), then login forms part by part. Each goes on from the last; none holds a form that is scored.
-lesson() {   # lesson SCREENS STEPS: `data_engine.sight` draws the screens; a finished lesson is left as it is
-    local out="$here/lessons/$1" state
-    mkdir -p "$out"
-    if [[ ! -f "$out/finished" ]]; then
-        python -m data_engine.sight.write "$out/rows" --stage "$1" --rows $((8 * $2)) --seed 1
-        state="$(find "$out" -path '*/checkpoint-*/trainer_state.json' -size +0 -printf '%h\n' | sort -V | tail -n 1)"
-        MODEL="$model" SIGHT_DATA="$out/rows" OUTPUT="$out" RESUME="$state" MAX_PIXELS=56320 TEMPLATE=gelab_qwen3_vl \
-            bash "$ROOT/recipes/tiny_base/stage.sh" --save_total_limit 1
-        rm -rf "$out/rows"
-        touch "$out/finished"
-    fi
-    model="$(find "$out" -path '*/checkpoint-*/trainer_state.json' -size +0 -printf '%h\n' | sort -V | tail -n 1)"
-}
-start="$model"
+# 3. What it can see before training.
+asked="point at a part of a login form"
 if [[ "$MODE" == som ]]; then
-    lesson numbered_two "$SHAPES"
-    lesson numbered_four "$SHAPES"
-    lesson numbered "$SHAPES"
-    lesson login_marks "$FORMS"
     asked="number of a mark on a login form"
-else
-    lesson spread "$((3 * SHAPES))"
-    lesson login "$FORMS"
-    asked="point at a part of a login form"
 fi
 MAX_PIXELS=56320 python "$ROOT"/eval/probe.py --engine transformers --model "$model" --out "$here/probe" \
     --rows "$LIMIT" --sets "$asked" --max-new-tokens 40
@@ -100,7 +76,7 @@ score() {   # score NAME CHECKPOINT [FLAGS]
         --data "$here/data/eval" --out "$here/runs/$name" --max-new-tokens 64 --batch-size 32 "$@"
     cp "$here/runs/$name/metrics.json" "$here/eval/$name.json"
 }
-score base "$start"
+score base "$model"
 while read -r checkpoint; do
     score "step_${checkpoint##*-}" "$checkpoint"
 done < <(checkpoints)

@@ -47,5 +47,6 @@ stage shapes shapes 1000 8 "$@"
 stage icons  icons  1500 8 "$@"
 stage pages  pages  700  8 --learning_rate 5e-4 --lr_scheduler_type cosine "$@"
 # Forms of the login benchmark take the icons' place: a second model, for them alone. Two processes, so 16 screens a step.
-NPROC_PER_NODE=2 stage forms forms 2400 8 --save_steps 300 "$@"
-NPROC_PER_NODE=2 stage forms_end forms 800 8 --lr_scheduler_type cosine "$@"
+NPROC_PER_NODE=2 stage forms forms 1800 8 --save_steps 300 "$@"
+NPROC_PER_NODE=2 stage marks marks 1100 8 "$@"
+NPROC_PER_NODE=2 stage forms_end marks 500 8 --lr_scheduler_type cosine "$@"
