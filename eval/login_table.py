@@ -12,6 +12,7 @@ from pathlib import Path
 
 import matplotlib
 from common import run_main
+from intervals import wilson
 from login_eval import options_of
 from PIL import Image, ImageDraw, ImageFont
 
@@ -89,7 +90,25 @@ def mode_table(mode: str, found: dict[str, dict]) -> str:
         cells = [percent(kind), percent(click), "n/a", "n/a", percent(episode), "n/a"]
         lines.append(f"| *{agent}, published* | " + " | ".join(f"*{cell}*" for cell in cells) + " |")
     head = "| agent | " + " | ".join([*STRICT, "closed loop"]) + " |\n|---|" + "---:|" * (len(STRICT) + 1)
-    return "\n".join([f"**{mode}**, {steps[last]['num_episodes']} episodes", "", head, *lines, "", aims(mode, steps)])
+    asked = steps[last]["num_episodes"]
+    rates = {"episode": steps[last]["episode_success_rate"], "closed loop": closed["metrics"]["success_rate"]}
+    sure = ", ".join(f"`{name}` {interval(rate, asked)}" for name, rate in rates.items())
+    said = [
+        f"**{mode}**, {asked} episodes",
+        "",
+        head,
+        *lines,
+        "",
+        f"Trained, 95 % (Wilson): {sure}.",
+        aims(mode, steps),
+    ]
+    return "\n".join(said)
+
+
+def interval(rate: float, asked: int) -> str:
+    """A share of ``asked`` episodes with its interval, in percent."""
+    low, high = wilson(round(rate * asked), asked)
+    return f"{percent(rate)} ({percent(low)} to {percent(high)})"
 
 
 def seen_before(run: Path, mode: str) -> str:
