@@ -40,9 +40,10 @@ STAGES = {
         {screens.icons: 0.6, screens.free: 0.1, screens.shapes: 0.1, screens.one: 0.1, screens.tile: 0.1}, naming=0.5
     ),
     "pages": Stage({screens.icons: 0.5, screens.free: 0.3, screens.shapes: 0.1, screens.tile: 0.1}, naming=0.5),
-    # Forms take the icons' place: mixed with them, they were not learnt (recipes/RESULTS.md). Marks come last: what a
-    # number stands beside must be known first, so there are known shapes to learn them on, too.
+    # Forms take the icons' place: mixed with them, they were not learnt (recipes/RESULTS.md). Nor were the marks of forms
+    # by themselves, so there are shapes to learn them on.
     "forms": Stage({form_screens.login: 0.5, form_screens.login_marks: 0.5}, naming=0.3, alike=8),
+    "numbered": Stage({form_screens.numbered: 0.8, form_screens.login_marks: 0.2}, naming=0.3, alike=8),
     "marks": Stage(
         {form_screens.login: 0.3, form_screens.login_marks: 0.45, form_screens.numbered: 0.25}, naming=0.3, alike=8
     ),
