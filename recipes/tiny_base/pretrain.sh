@@ -49,6 +49,4 @@ stage pages  pages  700  8 --learning_rate 5e-4 --lr_scheduler_type cosine "$@"
 # Forms of the login benchmark take the icons' place: a second model, for them alone. Two processes, so 16 screens a step.
 NPROC_PER_NODE=2 stage forms forms 1800 8 --save_steps 300 "$@"
 NPROC_PER_NODE=2 stage marks marks 500 8 "$@"
-NPROC_PER_NODE=2 stage numbered numbered 500 8 "$@"
-NPROC_PER_NODE=2 stage both marks 600 8 "$@"
-NPROC_PER_NODE=2 stage forms_end marks 400 8 --lr_scheduler_type cosine "$@"
+stage forms_end login 1100 8 --lr_scheduler_type cosine "$@"
