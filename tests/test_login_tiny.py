@@ -112,7 +112,7 @@ def test_coordinates_from_the_base_model(start, tmp_path):
             "--scenario": "login",
         }
         assert (value(call, "--split"), value(call, "--episodes")) == (split, episodes)
-    assert model["argv"][2:] == [str(here / "start"), "--from-base"]
+    assert model["argv"][2:] == [str(here / "start"), "--from-base", "forms"]
     assert (value(seen, "--model"), value(seen, "--sets")) == (str(here / "start"), "point at a part of a login form")
     assert value(sft, "--model") == str(here / "start")
     assert sft["argv"][-2:] == ["--learning_rate", "3e-4"]
@@ -180,7 +180,7 @@ def test_the_short_form_runs_both_modes(start, tmp_path):
     trained = [call for call in calls if "--max_steps" in call["argv"]]
     assert sorted(Path(value(call, "--output_dir")).parent.name for call in trained) == ["coord", "som"]
     assert {(value(call, "--max_steps"), call["argv"][-1], call["env"]["OMP_NUM_THREADS"]) for call in trained} == {
-        ("150", "3", "1")
+        ("1200", "3", "1")
     }
     assert programs(calls)[-1] == "login_table" and calls[-1]["argv"][2] == str(tmp_path / "run")
     assert sorted(path.name for path in (tmp_path / "run" / "logs").iterdir()) == ["coord.log", "som.log"]

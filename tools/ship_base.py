@@ -93,7 +93,7 @@ demonstrations on a CPU have something to fine-tune, as users fine-tune Qwen. It
 - **Data**: screens and questions of `data_engine/sight`, drawn from seeds that no benchmark uses. No human data.
 - **Made by**: `{command}` at commit `{commit}`: {steps:,} steps in all; this is stage
   `{stage}`.
-- **Weights**: bf16, {size:.1f} MB. Use: `python tools/make_tiny_model.py MODEL --from-base`, then
+- **Weights**: bf16, {size:.1f} MB. Use: `python tools/make_tiny_model.py MODEL --from-base pages` (or `forms`), then
   `--model MODEL --model_type qwen3_vl --template gelab_qwen3_vl` as with any checkpoint. No network, no remote code.
 - **Page size**: pages of 160x352 pixels, cuttings of 64x64 and 128x64, forms of 256x192; it has seen no others.
 
@@ -107,9 +107,9 @@ demonstrations on a CPU have something to fine-tune, as users fine-tune Qwen. It
 
 ## What it cannot do
 
-What is near chance in the table. It knows the names, icons, shapes and forms of its own screens, and nothing else. It
-cannot follow a goal over several steps before it is fine-tuned, and has met no user's icons and no other page size. A
-held-out GE-Lab subtree is new to it as a place; the pictures and names of its icons are not.
+What is near chance in the table, what an earlier stage knew included. It knows the names and looks of its own screens and
+no others, no user's icons and no other page size, and cannot follow a goal over several steps before it is fine-tuned.
+A held-out GE-Lab subtree is new to it as a place; the pictures and names of its icons are not.
 
 ## The curve
 

@@ -2,15 +2,15 @@
 # The short form of tiny.sh: coordinates and marks side by side, one core each.   Hardware: CPU, two cores, 6 GB; no GPU.
 # Takes:     about 25 minutes after `make install` (measured: 28 min 45 s with STEPS=300 CURVE=2, tests beside it for a part)
 # Run:       bash recipes/login/quickstart.sh
-# Setting:   `hard` login forms of 256 x 192 pixels that training never drew; the model starts from assets/tiny-base
+# Setting:   `hard` login forms of 256 x 192 pixels that training never drew; the model starts from assets/tiny-forms
 # Small:     STEPS=4 EPISODES=4 LIMIT=2 RUN=runs/smoke bash recipes/login/quickstart.sh
 # Again:     the same command; what is there is reused, and a training that was killed goes on from its last checkpoint.
 # Leaves:    runs/login/quickstart/ with coord/ som/ logs/ table.md curves.png examples/
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../_machine.sh"
 RUN="$(realpath -m "${RUN:-$ROOT/runs/login/quickstart}")"
-export RUN STEPS="${STEPS:-150}" EPISODES="${EPISODES:-200}"
-export LIMIT="${LIMIT:-50}" CURVE="${CURVE:-1}" OMP_NUM_THREADS=1
+export RUN STEPS="${STEPS:-1200}" EPISODES="${EPISODES:-1600}"
+export LIMIT="${LIMIT:-50}" CURVE="${CURVE:-2}" OMP_NUM_THREADS=1
 mkdir -p "$RUN/logs"
 
 MODE=som bash "$ROOT/recipes/login/tiny.sh" "$@" > "$RUN/logs/som.log" 2>&1 &

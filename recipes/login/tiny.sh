@@ -35,7 +35,7 @@ python -m data_engine.login.write "$here/data/eval" "${rows[@]}" --episodes "$LI
 # 2. The model to start from: it has seen login forms, part by part and state by state, but no episode and none of these.
 model="$here/start"
 case "$START" in
-    base) python "$ROOT"/tools/make_tiny_model.py "$model" --from-base ;;
+    base) python "$ROOT"/tools/make_tiny_model.py "$model" --from-base forms ;;
     scratch) python "$ROOT"/tools/make_tiny_model.py "$model" --family qwen3_vl --size 4m ;;
     *) model="$START" ;;
 esac

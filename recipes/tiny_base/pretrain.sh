@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# A small base model that can see, from nothing, on a curriculum of screens.   Hardware: two CPU cores, 3 GB; no GPU, no hub.
-# Takes:     about 75 minutes, most of it on one core (recipes/RESULTS.md); stop it at any time.
+# Small base models that can see, from nothing, on a curriculum of screens.   Hardware: two CPU cores, 8 GB; no GPU, no hub.
+# Takes:     about 75 minutes for pages, most of it on one core, 65 more for forms (recipes/RESULTS.md); stop it at any time.
 # Run:       make install, then bash recipes/tiny_base/pretrain.sh
 # Again:     the same command; finished stages are kept, and one that was killed goes on from its last checkpoint.
 # Small:     STEPS=2 PROBE=2 RUN=runs/smoke bash recipes/tiny_base/pretrain.sh --save_steps 2
 # Leaves:    RUN/<stage>/checkpoint-<steps> and RUN/<stage>/probe/metrics.json
-# Ship:      python tools/ship_base.py runs/tiny_base assets/tiny-base      (the best stage by probe)
+# Ship:      python tools/ship_base.py runs/tiny_base assets/tiny-base --stage pages, and assets/tiny-forms --stage forms_end
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 export PATH="$PWD/.venv/bin:$PATH"
@@ -37,7 +37,7 @@ stage() {   # stage NAME SCREENS STEPS BATCH [FLAGS]: goes on from the last stag
 }
 
 # Easy first: where is the one thing, what is it; which of several shapes is it, of hundreds of icons. What failed:
-# recipes/RESULTS.md; what it does not know yet: forms, marks, words.
+# recipes/RESULTS.md; what neither model knows yet: marks, words.
 stage start  start  800 16 "$@"
 stage one    one    300  8 "$@"
 stage two    two    500  8 "$@"
@@ -46,7 +46,7 @@ stage eight  eight  500  8 "$@"
 stage shapes shapes 1000 8 "$@"
 stage icons  icons  1500 8 "$@"
 stage pages  pages  700  8 --learning_rate 5e-4 --lr_scheduler_type cosine "$@"
-# Forms of the login benchmark take the icons' place: a second model, for them alone. Two processes, so 16 screens a step.
+# Login forms take the place of icons: a second model, for them alone. Two processes make 16 screens a step.
 NPROC_PER_NODE=2 stage forms forms 1800 8 --save_steps 300 "$@"
 NPROC_PER_NODE=2 stage marks marks 500 8 "$@"
 stage forms_end login 1100 8 --lr_scheduler_type cosine "$@"

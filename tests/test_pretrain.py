@@ -1,0 +1,105 @@
+"""recipes/tiny_base: which stages follow each other, by fakes; one stage for real."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from data_engine.sight.curriculum import STAGES
+
+REPO = Path(__file__).resolve().parents[1]
+FAKE = """#!{python}
+import json, os, sys
+from pathlib import Path
+argv = [Path(sys.argv[0]).name, *sys.argv[1:]]
+def value(flag):
+    return argv[argv.index(flag) + 1]
+with open(os.environ["CALLS"], "a") as file:
+    print(json.dumps({{"argv": argv, "processes": os.environ.get("NPROC_PER_NODE", "1")}}), file=file)
+if "data_engine.sight.write" in argv:
+    Path(argv[3]).mkdir(parents=True)
+if argv[0] == "swift":
+    folder = Path(value("--output_dir")) / "checkpoint-2"
+    folder.mkdir(parents=True)
+    (folder / "trainer_state.json").write_text("{{}}")
+if "probe.py" in argv[1]:
+    Path(value("--out")).mkdir(parents=True)
+    (Path(value("--out")) / "metrics.json").write_text("{{}}")
+"""
+
+
+@pytest.fixture
+def start(tmp_path):
+    """start() -> what the recipe starts, in order. It runs in a copy without an environment of its own."""
+    shutil.copytree(REPO / "recipes", tmp_path / "copy" / "recipes")
+    (tmp_path / "bin").mkdir()
+    for program in ("python", "swift"):
+        (tmp_path / "bin" / program).write_text(FAKE.format(python=sys.executable))
+        (tmp_path / "bin" / program).chmod(0o755)
+
+    def start() -> list[dict]:
+        log = tmp_path / "calls.jsonl"
+        log.write_text("")
+        users = ("NPROC_PER_NODE", "OUTPUT", "MODEL", "RESUME", "TEMPLATE")
+        env = {name: value for name, value in os.environ.items() if name not in users}
+        env |= {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", "CALLS": str(log), "STEPS": "2", "PROBE": "3"}
+        command = ["bash", str(tmp_path / "copy/recipes/tiny_base/pretrain.sh")]
+        done = subprocess.run(command, env=env | {"RUN": str(tmp_path / "run")}, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return [json.loads(line) for line in log.read_text().splitlines()]
+
+    return start
+
+
+def value(call: dict, flag: str) -> str:
+    """What follows a flag; of equal flags the last one wins."""
+    last = len(call["argv"]) - 1 - call["argv"][::-1].index(flag)
+    return call["argv"][last + 1]
+
+
+def test_each_stage_draws_trains_and_is_probed_and_goes_on_from_the_last(start, tmp_path):
+    first, *calls = start()
+    assert first["argv"][1:3] == ["tools/make_tiny_model.py", str(tmp_path / "run/scratch")]
+    stages = [calls[i : i + 3] for i in range(0, len(calls), 3)]
+    model = tmp_path / "run" / "scratch"
+    for number, (draw, train, probe) in enumerate(stages, 1):
+        assert value(draw, "--stage") in STAGES and value(draw, "--seed") == str(number)
+        screens = 2 * int(value(train, "--per_device_train_batch_size")) * int(train["processes"])
+        assert value(draw, "--rows") == str(screens)
+        assert value(train, "--model") == str(model)
+        model = Path(value(train, "--output_dir")) / "checkpoint-2"
+        assert (value(probe, "--model"), value(probe, "--rows")) == (str(model), "3")
+    names = [Path(value(train, "--output_dir")).name for _, train, _ in stages]
+    assert names[0] == "start" and names.index("pages") < names.index("forms_end") == len(names) - 1
+    assert len(set(names)) == len(names)
+    assert not list((tmp_path / "run").rglob("rows"))
+
+
+def test_what_is_finished_is_kept_and_a_training_that_ended_is_only_probed(start, tmp_path):
+    start()
+    assert [call["argv"][1] for call in start()] == ["tools/make_tiny_model.py"]
+    shutil.rmtree(tmp_path / "run" / "two" / "probe")
+    again = start()[1:]
+    assert [call["argv"][0] for call in again] == ["python", "python"]
+    assert value(again[1], "--out") == str(tmp_path / "run" / "two" / "probe")
+
+
+@pytest.mark.slow
+def test_a_stage_for_real(cli, tmp_path):
+    made = cli("tools/make_tiny_model.py", tmp_path / "model", "--family", "qwen3_vl", "--size", "2m")
+    assert made.returncode == 0, made.stderr
+    drawn = cli("data_engine.sight.write", tmp_path / "rows", "--stage", "forms", "--rows", "8", "--seed", "1")
+    assert drawn.returncode == 0, drawn.stderr
+    env = {name: value for name, value in os.environ.items() if name not in ("NPROC_PER_NODE", "RESUME")}
+    env |= {"MODEL": str(tmp_path / "model"), "SIGHT_DATA": str(tmp_path / "rows"), "OUTPUT": str(tmp_path / "out")}
+    env |= {"MAX_PIXELS": "56320", "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPO)}
+    env |= {"PATH": f"{Path(sys.executable).parent}:{env['PATH']}"}
+    command = ["bash", str(REPO / "recipes/tiny_base/stage.sh"), "--per_device_train_batch_size", "4"]
+    done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
+    state = json.loads((tmp_path / "out/checkpoint-2/trainer_state.json").read_text())
+    assert state["global_step"] == 2
