@@ -107,9 +107,9 @@ demonstrations on a CPU have something to fine-tune, as users fine-tune Qwen. It
 
 ## What it cannot do
 
-What is near chance in the table, what an earlier stage knew included. It knows the names and looks of its own screens and
-no others, no user's icons and no other page size, and cannot follow a goal over several steps before it is fine-tuned.
-A held-out GE-Lab subtree is new to it as a place; the pictures and names of its icons are not.
+What is near chance in the table, what an earlier stage knew included. It knows the names and looks of its own screens
+and no others, no user's icons and no other page size, and cannot follow a goal over several steps before it is
+fine-tuned. A held-out GE-Lab subtree is new to it as a place; the pictures and names of its icons are not.
 
 ## The curve
 
