@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The short form of tiny.sh: coordinates and marks side by side, one core each.   Hardware: CPU, two cores, 6 GB; no GPU.
-# Takes:     about 25 minutes after `make install` (measured: 28 min 45 s with STEPS=300 CURVE=2, tests beside it for a part)
+# Takes:     13 minutes after `make install` (recipes/RESULTS.md)
 # Run:       bash recipes/login/quickstart.sh
 # Setting:   `hard` login forms of 256 x 192 pixels that training never drew; the model starts from assets/tiny-forms
 # Small:     STEPS=4 EPISODES=4 LIMIT=2 RUN=runs/smoke bash recipes/login/quickstart.sh
