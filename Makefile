@@ -3,7 +3,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-DISK ?= 12
+DISK ?= 8
 STAMP := $(VENV)/.installed
 SCRIPTS = $(shell git ls-files -co --exclude-standard '*.sh' .ci/run)
 # The tests start `swift` and the recipes, which must be this environment's. Absolute, because tests change folders.
