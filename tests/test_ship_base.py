@@ -21,6 +21,8 @@ def run(cli, tmp_path_factory) -> Path:
         shutil.copytree(run / "scratch", model)
         (model / "trainer_state.json").write_text(json.dumps({"global_step": 8}))
         sets = {"read a word": {"right": right, "low": 0.3, "high": 0.9, "chance": 0.01, "rows": 20}}
+        if name == "two":  # an earlier probe had fewer sets
+            sets["name a shape"] = sets["read a word"]
         told = {"model": {"name": str(model)}, "rows": 20}
         probe = {"metrics": sets | {"mean": right}, "run": told, "commit": "abcdef1234567", "command": "python x"}
         (run / name / "probe").mkdir()
@@ -65,7 +67,8 @@ def test_another_stage_can_be_named(run, cli, tmp_path):
     done = cli("tools/ship_base.py", run, tmp_path / "second", "--stage", "two")
     assert done.returncode == 0, done.stderr
     card = (tmp_path / "second" / "README.md").read_text()
-    assert card.startswith("# second\n") and "16 steps" in card and "| two | 8 | 20 | 50 |" in card
+    assert card.startswith("# second\n") and "16 steps" in card and "| two | 8 | 20 | 50 | 50 |" in card
+    assert "| one | 8 | 20 | 75 | n/a |" in card
     assert read_json(tmp_path / "second" / "manifest.json")["arguments"]["stage"] == "two"
     unknown = cli("tools/ship_base.py", run, tmp_path / "third", "--stage", "three")
     assert unknown.returncode == 2 and unknown.stderr.endswith("known are one, two\n")
