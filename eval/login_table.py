@@ -106,7 +106,7 @@ def mode_table(mode: str, found: dict[str, dict]) -> str:
 
 
 def interval(rate: float, asked: int) -> str:
-    """A share of ``asked`` episodes with its interval, in percent."""
+    """A share of ``asked`` trials with its interval, in percent."""
     low, high = wilson(round(rate * asked), asked)
     return f"{percent(rate)} ({percent(low)} to {percent(high)})"
 
@@ -117,9 +117,9 @@ def seen_before(run: Path, mode: str) -> str:
     if not path.is_file():
         return ""
     (found,) = (one for name, one in read_json(path)["metrics"].items() if name != "mean")
-    low, high = percent(found["low"]), percent(found["high"])
     asked = f"{found['rows']} parts of login forms asked for by name"
-    return f"Before training, {asked}: {percent(found['right'])} ({low} to {high}), chance {percent(found['chance'])}."
+    right = interval(found["right"], found["rows"])
+    return f"Before training, {asked}: {right}, chance {percent(found['chance'])}."
 
 
 def aims(mode: str, steps: dict[int, dict]) -> str:
