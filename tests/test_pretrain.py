@@ -74,7 +74,7 @@ def test_each_stage_draws_trains_and_is_probed_and_goes_on_from_the_last(start, 
         model = Path(value(train, "--output_dir")) / "checkpoint-2"
         assert (value(probe, "--model"), value(probe, "--rows")) == (str(model), "3")
     names = [Path(value(train, "--output_dir")).name for _, train, _ in stages]
-    assert names[0] == "start" and names.index("pages") < names.index("forms_end") == len(names) - 1
+    assert names[0] == "start" and names.index("pages") < names.index("places") == len(names) - 1
     assert len(set(names)) == len(names)
     assert not list((tmp_path / "run").rglob("rows"))
 

@@ -89,10 +89,16 @@ def test_a_question_and_its_answer_by_hand():
         "Explain:click beer mug icon on page_7.\tAction: click(start_box='<|box_start|>(377,351)<|box_end|>')"
     )
     field = screens.Thing("Username", Box(200, 180, 560, 240), mark=3)  # centre (380, 210) on 800 x 600
-    for mode, call in (("coord", "CLICK(x=0.47, y=0.35)"), ("som", "CLICK([3])")):
+    said = {
+        "coord": "Thought: Username\nAction: CLICK(x=0.47, y=0.35)",
+        "som": "Thought: Username at x=0.25, y=0.35\nAction: CLICK([3])",  # the middle of its left edge: (200, 210)
+    }
+    for mode, answer in said.items():
         form = screens.Screen(None, Size(800, 600), (field,), mode=mode)
         assert questions.point(form, field).prompt == "<image>Goal: Click on Username\nWhat is the next action?"
-        assert questions.point(form, field).answer == f"Thought: Username\nAction: {call}"
+        assert questions.point(form, field).answer == answer
+    asked = questions.name(form, field, rng(0))
+    assert (asked.prompt, asked.answer) == ("<image>Which number stands left of x=0.25, y=0.35?", "3")
 
 
 def test_a_form_is_also_asked_for_the_next_action_its_state_and_typing_where_the_cursor_is():
@@ -116,8 +122,9 @@ def test_a_form_is_also_asked_for_the_next_action_its_state_and_typing_where_the
         extra = 2 + len(form.fields) + (focused is not None)
         assert len(questions.ask(screen, rng(0, "ask", i), naming=0.5)) == min(6, len(screen.things)) + extra
         what = questions.name(screen, screen.things[0], rng(0, "name", i))
-        shown = "CLICK([" if screen.mode == "som" else "CLICK(x="
-        assert what.prompt.startswith(f"<image>What does {shown}") and what.answer == screen.things[0].name
+        shown = "Which number stands left of x=" if screen.mode == "som" else "What does CLICK(x="
+        gold = str(screen.things[0].mark) if screen.mode == "som" else screen.things[0].name
+        assert what.prompt.startswith(f"<image>{shown}") and what.answer == gold
     assert min(counts.values()) > 5
 
 

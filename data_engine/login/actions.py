@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 from ..answer import after_think
 
+PLACE = "x={x}, y={y}"
 FORMS = {
-    "click": "CLICK(x={x}, y={y})",
+    "click": f"CLICK({PLACE})",
     "pick": "CLICK([{mark}])",
     "type": 'TYPE(text="{text}")',
     "type into": 'TYPE([{mark}], "{text}")',
@@ -81,11 +82,20 @@ class Answer:
     well_formed: bool = False
 
 
+def format_place(x: float, y: float, decimals: int = 2) -> str:
+    """A point as a call names it, fractions of the page."""
+    return PLACE.format(**_digits(x, y, decimals))
+
+
+def _digits(x: float, y: float, decimals: int) -> dict[str, str]:
+    return {"x": f"{x:.{decimals}f}", "y": f"{y:.{decimals}f}"}
+
+
 def format_action(action: Action, decimals: int = 2) -> str:
     """The call of an action, coordinates with so many decimals."""
     match action:
         case Click(x, y):
-            return FORMS["click"].format(x=f"{x:.{decimals}f}", y=f"{y:.{decimals}f}")
+            return FORMS["click"].format(**_digits(x, y, decimals))
         case Pick(mark):
             return FORMS["pick"].format(mark=mark)
         case Type(text, None):

@@ -116,7 +116,7 @@ class Filling:
 
     def gold(self) -> str:
         """What the oracle answers here."""
-        return answer_text(*next_action(self.form, self.task.options.mode, self.view), self.task.rules.decimals)
+        return answer_text(*next_action(self.form, self.task.options.mode, self.view), self.task.rules)
 
 
 class LoginEpisode:

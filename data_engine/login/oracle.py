@@ -1,12 +1,13 @@
 """The right next action on a form, and the sentence that goes with it."""
 
 from ..geometry import Box
-from .actions import Action, Click, Done, Pick, Type, Wait, format_answer
+from .actions import Action, Click, Done, Pick, Type, Wait, format_answer, format_place
 from .forms import CANVAS, Element, Form, View
+from .tasks import Rules
 
-THOUGHTS = {  # {caption}: of the element that the action is about
-    Click: "{caption} is next, so I click it.",
-    Type: "The cursor is in {caption}, so I type its text.",
+THOUGHTS = {  # {it}: the element that the action is about
+    Click: "{it} is next, so I click it.",
+    Type: "The cursor is in {it}, so I type its text.",
     Wait: "The form may still be loading, so I wait.",
     Done: "The form was accepted, so the goal is reached.",
 }
@@ -35,7 +36,18 @@ def centre(box: Box) -> tuple[float, float]:
     return x / CANVAS.width, y / CANVAS.height
 
 
-def answer_text(action: Action, element: Element | None, decimals: int) -> str:
+def answer_text(action: Action, element: Element | None, rules: Rules) -> str:
     """The answer in full: thought and action."""
+    it = element and called(element.caption, element.box, rules)
     kind = Click if isinstance(action, Pick) else type(action)
-    return format_answer(THOUGHTS[kind].format(caption=element.caption if element else ""), action, decimals)
+    return format_answer(THOUGHTS[kind].format(it=it), action, rules.decimals)
+
+
+def called(name: str, box: Box, rules: Rules) -> str:
+    """A thing in the words of a thought: its name and, if the rules want that, where its left edge is."""
+    return f"{name} at {format_place(*left_edge(box), rules.decimals)}" if rules.places else name
+
+
+def left_edge(box: Box) -> tuple[float, float]:
+    """The middle of the left edge of a canvas box, beside which the mark stands, as fractions of the canvas."""
+    return box.x1 / CANVAS.width, centre(box)[1]

@@ -68,7 +68,7 @@ def episode_rows(task: Task, steps: Sequence[Step], pictures: dict[View, str], s
     """The rows of a task's script but for ``idx``; ``pictures`` names the picture of each state that is seen."""
     options = task.options
     for number, step in enumerate(steps):
-        answer = answer_text(step.action, step.element, task.rules.decimals)
+        answer = answer_text(step.action, step.element, task.rules)
         yield {
             "episode": task.key,
             "step": number,

@@ -32,13 +32,14 @@ class Rules:
 
     ``focus``: ring and caret are drawn. ``history``: the prompt lists the actions so far and counts the steps.
     ``decimals``: of the labels' coordinates. ``as_published``: the first step is WAIT, and the picture of a TYPE step
-    shows its result already.
+    shows its result already. ``places``: a thought says where its element begins, before the number is named.
     """
 
     focus: bool
     history: bool
     decimals: int = 2
     as_published: bool = False
+    places: bool = False
 
 
 def rules_of(protocol: str, mode: str, scenario: str) -> Rules:
@@ -47,7 +48,7 @@ def rules_of(protocol: str, mode: str, scenario: str) -> Rules:
         if name not in known:
             raise DataError(f"{name!r}: unknown; known are {', '.join(known)}")
     if protocol == "hard":
-        return Rules(focus=True, history=False)
+        return Rules(focus=True, history=False, places=mode == "som")
     if protocol == "scripted" or mode == "som":  # the published table of marks is of the scripted episodes
         return Rules(focus=False, history=True)
     if scenario != "login":

@@ -46,8 +46,7 @@ STAGES = {
         {form_screens.login: 0.3, form_screens.login_marks: 0.45, form_screens.numbered: 0.25}, naming=0.3, alike=8
     ),
     "login": Stage({form_screens.login: 1.0}, naming=0.3),
-    # No recipe has this: marks are learnt on shapes that are known, so straight after `pages`.
-    "numbered": Stage({form_screens.numbered: 1.0}, naming=0.3),
+    "places": Stage({form_screens.login: 0.4, form_screens.login_marks: 0.6}, naming=0.4, alike=8),
 }
 
 

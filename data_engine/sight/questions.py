@@ -17,7 +17,8 @@ from ..geometry import Box, to_thousand
 from ..login import actions as form_actions
 from ..login import oracle
 from ..login import prompts as form_prompts
-from ..login.forms import SCENARIOS, Element, Form, View, drawn_credentials
+from ..login.forms import LOGIN, SCENARIOS, Element, Form, View, drawn_credentials
+from ..login.tasks import Rules, rules_of
 from .screens import Screen, Thing
 
 NOTHING, YES, NO = "none", "yes", "no"
@@ -53,10 +54,15 @@ def clicking(action: str) -> str:
     return f"{prompts.IMAGE}What does {action} click?"
 
 
+def number(place: str) -> str:
+    """Ask which Set-of-Marks number stands left of a place."""
+    return f"{prompts.IMAGE}Which number stands left of {place}?"
+
+
 def sha256() -> str:
     """Hash of everything that rows of screens can say, beside names and coordinates."""
     said = [prompts.sha256(), form_prompts.sha256(), pointing_at_text("TEXT"), reading(1, 2)]
-    said += [typing("TEXT", "IT"), clicking("ACTION"), cursor(), filled("IT"), NOTHING, YES, NO]
+    said += [typing("TEXT", "IT"), clicking("ACTION"), number("PLACE"), cursor(), filled("IT"), NOTHING, YES, NO]
     return hashlib.sha256("\n".join(said).encode()).hexdigest()
 
 
@@ -75,16 +81,18 @@ def system(screen: Screen) -> str:
 
 
 def point(screen: Screen, thing: Thing) -> Question:
-    """Where is it? On a form with marks: which number has it?"""
+    """Where is it? By marks: where does it begin, and which number stands there?"""
     if screen.mode:
-        return Question(
-            form_prompts.question(f"Click on {thing.name}"),
-            form_actions.format_answer(thing.name, _form_action(screen, thing)),
-            thing.box,
-        )
+        thought = oracle.called(thing.name, thing.box, _rules(screen))
+        answer = form_actions.format_answer(thought, _form_action(screen, thing))
+        return Question(form_prompts.question(f"Click on {thing.name}"), answer, thing.box)
     prompt = (pointing_at_text if thing.written else prompts.grounding)(thing.name)
     click = format_click(thing.name, screen.page, *to_thousand(*thing.box.at(0.5, 0.5), screen.canvas))
     return Question(prompt, click, thing.box)
+
+
+def _rules(screen: Screen) -> Rules:
+    return rules_of("hard", screen.mode, screen.form.scenario if screen.form else LOGIN.name)
 
 
 def _form_action(screen: Screen, thing: Thing) -> form_actions.Action:
@@ -94,7 +102,9 @@ def _form_action(screen: Screen, thing: Thing) -> form_actions.Action:
 
 
 def name(screen: Screen, thing: Thing, generator: np.random.Generator) -> Question:
-    """What is there? On a form: what would this action click?"""
+    """What is there? On a form: what would this action click? By marks: which number stands there?"""
+    if screen.mode == "som":
+        return Question(number(form_actions.format_place(*oracle.left_edge(thing.box))), str(thing.mark), None)
     if screen.mode:
         return Question(clicking(form_actions.format_action(_form_action(screen, thing))), thing.name, None)
     at = to_thousand(*thing.box.at(*generator.uniform(*MIDDLE, 2)), screen.canvas)
@@ -106,18 +116,18 @@ def steps(screen: Screen, generator: np.random.Generator) -> list[Question]:
     if screen.form is None:
         return []
     form, view = screen.form, screen.view
-    action, element = oracle.next_action(form, screen.mode, view)
-    asked = [_step(form.goal, action, element), *_state(form, view)]
+    rules = _rules(screen)
+    asked = [_step(form.goal, *oracle.next_action(form, screen.mode, view), rules), *_state(form, view)]
     if view.focus is not None:
         field = form.element(view.focus)
         text = str(generator.choice(list(drawn_credentials(SCENARIOS[form.scenario], generator).values())))
         typed = form_actions.Type(text, field.mark if screen.mode == "som" else None)
-        asked.append(_step(typing(text, field.caption), typed, field))
+        asked.append(_step(typing(text, field.caption), typed, field, rules))
     return [asked[i] for i in generator.permutation(len(asked))]
 
 
-def _step(goal: str, action: form_actions.Action, element: Element) -> Question:
-    return Question(form_prompts.question(goal), oracle.answer_text(action, element, 2), None)
+def _step(goal: str, action: form_actions.Action, element: Element, rules: Rules) -> Question:
+    return Question(form_prompts.question(goal), oracle.answer_text(action, element, rules), None)
 
 
 def _state(form: Form, view: View) -> list[Question]:

@@ -73,7 +73,7 @@ score() {   # score NAME CHECKPOINT [FLAGS]
     local name="$1" checkpoint="$2"
     shift 2
     python "$ROOT"/eval/login_eval.py --engine transformers --model "$checkpoint" --template "$TEMPLATE" \
-        --data "$here/data/eval" --out "$here/runs/$name" --max-new-tokens 64 --batch-size 32 "$@"
+        --data "$here/data/eval" --out "$here/runs/$name" --max-new-tokens 96 --batch-size 32 "$@"
     cp "$here/runs/$name/metrics.json" "$here/eval/$name.json"
 }
 score base "$model"

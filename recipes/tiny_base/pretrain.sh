@@ -5,7 +5,7 @@
 # Again:     the same command; finished stages are kept, and one that was killed goes on from its last checkpoint.
 # Small:     STEPS=2 PROBE=2 RUN=runs/smoke bash recipes/tiny_base/pretrain.sh --save_steps 2
 # Leaves:    RUN/<stage>/checkpoint-<steps> and RUN/<stage>/probe/metrics.json
-# Ship:      python tools/ship_base.py runs/tiny_base assets/tiny-base --stage pages, and assets/tiny-forms --stage forms_end
+# Ship:      python tools/ship_base.py runs/tiny_base assets/tiny-base --stage pages, and assets/tiny-forms --stage places
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 export PATH="$PWD/.venv/bin:$PATH"
@@ -50,3 +50,4 @@ stage pages  pages  700  8 --learning_rate 5e-4 --lr_scheduler_type cosine "$@"
 NPROC_PER_NODE=2 stage forms forms 1800 8 --save_steps 300 "$@"
 NPROC_PER_NODE=2 stage marks marks 500 8 "$@"
 stage forms_end login 1100 8 --lr_scheduler_type cosine "$@"
+NPROC_PER_NODE=2 stage places places 1800 8 --save_steps 300 --lr_scheduler_type cosine "$@"
