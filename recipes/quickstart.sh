@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # GE-Lab's three stages, end to end, from the small base model.   Hardware: two CPU cores, 4 GB; no GPU, no hub.
-# Takes:     about 3 minutes of installation once, then 24 min while other jobs shared both cores (recipes/RESULTS.md).
+# Takes:     about 3 minutes of installation once, then 19 to 24 min while other jobs shared both cores (recipes/RESULTS.md).
 # Run:       bash recipes/quickstart.sh
 # Again:     the same command; what is there is reused, and a training that was killed goes on from its last checkpoint.
 # Override:  bash recipes/quickstart.sh --learning_rate 1e-4       (in all three stages; the last flag wins)
