@@ -123,11 +123,9 @@ def eval_module():
 @pytest.fixture(scope="session")
 def scripted():
     """tests/scripted_policy.py, whose behaviours the fast tests share with the real runs."""
-    spec = importlib.util.spec_from_file_location("scripted_policy", REPO / "tests" / "scripted_policy.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
+    import scripted_policy
+
+    return scripted_policy
 
 
 @pytest.fixture(scope="session")

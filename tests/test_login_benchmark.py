@@ -7,7 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import fake_programs
 import pytest
+from fake_programs import programs, value
 from PIL import Image
 
 from data_engine.dataset import read_json
@@ -18,55 +20,29 @@ USERS = ("CONFIG", "PROTOCOL", "MODEL", "RUN", "EPISODES", "SEED", "EVAL_SEED", 
 USERS += ("ANTHROPIC_API_KEY", "OPENAI_API_KEY", "CLAUDE", "GPT", "CLAUDE_PRICE", "GPT_PRICE", "RESUME", "MAX_PIXELS")
 KEY = dict.fromkeys(("ANTHROPIC_API_KEY", "OPENAI_API_KEY"), "word-1234")
 
-FAKE = """#!{python}
-import json, os, sys
-from pathlib import Path
-argv = [Path(sys.argv[0]).name, *sys.argv[1:]]
-kept = ("MAX_PIXELS", "TEMPLATE", "LOGIN_DATA", "RESUME")
-with open(os.environ["CALLS"], "a") as file:
-    print(json.dumps({{"argv": argv, "env": {{name: os.environ.get(name) for name in kept}}}}), file=file)
-def value(flag):
-    return Path(argv[argv.index(flag) + 1])
+LEAVES = """
 if argv[0] == "swift":
     for step in (9, 10):
-        (value("--output_dir") / f"checkpoint-{{step}}").mkdir(parents=True, exist_ok=True)
-        (value("--output_dir") / f"checkpoint-{{step}}" / "adapter_config.json").write_text("{{}}")
+        folder = Path(value("--output_dir")) / f"checkpoint-{step}"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "adapter_config.json").write_text("{}")
 if "login_eval" in argv[1]:
-    value("--out").mkdir(parents=True)
-    (value("--out") / "metrics.json").write_text(json.dumps({{"out": value("--out").name}}))
+    out = Path(value("--out"))
+    out.mkdir(parents=True)
+    (out / "metrics.json").write_text(json.dumps({"out": out.name}))
 """
-
-
-def clean(**environment: str) -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if name not in USERS} | environment
 
 
 @pytest.fixture
 def calls(tmp_path):
     """calls(*flags, **environment): what the script starts, in order; the run lies in tmp_path/run."""
-    (tmp_path / "bin").mkdir()
-    for program in ("python", "swift"):
-        (tmp_path / "bin" / program).write_text(FAKE.format(python=sys.executable))
-        (tmp_path / "bin" / program).chmod(0o755)
 
     def calls(*flags: str, **environment: str) -> list[dict]:
-        log = tmp_path / "calls.jsonl"
-        log.unlink(missing_ok=True)
-        path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
-        env = clean(PATH=path, CALLS=str(log), RUN=str(tmp_path / "run"), **environment)
-        done = subprocess.run(["bash", str(SCRIPT), *flags], env=env, cwd=tmp_path, capture_output=True, text=True)
+        made, done = fake_programs.run(tmp_path, [SCRIPT, *flags], LEAVES, fake_programs.clean(USERS, **environment))
         assert done.returncode == 0, done.stderr
-        return [json.loads(line) for line in log.read_text().splitlines()]
+        return made
 
     return calls
-
-
-def value(call: dict, flag: str) -> str:
-    return call["argv"][call["argv"].index(flag) + 1]
-
-
-def programs(calls: list[dict]) -> list[str]:
-    return [Path(call["argv"][1]).stem if call["argv"][1] != "-m" else call["argv"][2] for call in calls]
 
 
 def test_as_published(calls, tmp_path):
@@ -143,7 +119,7 @@ def test_a_finished_training_is_kept_and_a_killed_one_goes_on(calls, tmp_path):
 
 def test_an_unknown_config_is_one_line(tmp_path):
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    env = clean(CONFIG="marks", PATH=path, RUN=str(tmp_path / "run"))
+    env = fake_programs.clean(USERS, CONFIG="marks", PATH=path, RUN=str(tmp_path / "run"))
     done = subprocess.run(["bash", str(SCRIPT)], env=env, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (2, "") and not (tmp_path / "run").exists()
     assert done.stderr == "CONFIG=marks: unknown; known are coord, som, registration_som\n"
@@ -153,7 +129,9 @@ def test_an_unknown_config_is_one_line(tmp_path):
 def test_all_of_it_with_a_tiny_model(cli, tmp_path):
     model, run = tmp_path / "tiny-2B", tmp_path / "run"
     assert cli("tools/make_tiny_model.py", model, "--family", "qwen3_vl", "--size", "2m").returncode == 0
-    env = clean(RUN=str(run), MODEL=str(model), EPISODES="1", PAGE_SIZE="448x320", TOKENS="4", OMP_NUM_THREADS="1")
+    env = fake_programs.clean(
+        USERS, RUN=str(run), MODEL=str(model), EPISODES="1", PAGE_SIZE="448x320", TOKENS="4", OMP_NUM_THREADS="1"
+    )
     env |= {"PATH": f"{Path(sys.executable).parent}:{env['PATH']}", "PYTHONPATH": str(REPO), "CUDA_VISIBLE_DEVICES": ""}
     cpu = "--use_cpu true --torch_dtype float32 --dataloader_num_workers 0 --report_to none --max_steps 2".split()
     done = subprocess.run(["bash", str(SCRIPT), *cpu], env=env, cwd=tmp_path, capture_output=True, text=True)

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import scripted_forms
 
 from data_engine.dataset import read_rows
 from data_engine.geometry import Size
@@ -31,16 +32,6 @@ SHORT = [
     *("--dataset_shuffle", "false", "--train_dataloader_shuffle", "false"),
 ]
 PARTS = ("LoginSuccess", "LoginProgress", "LoginParseRate")
-
-
-@pytest.fixture(scope="module")
-def forms():
-    """tests/scripted_forms.py, which takes its neighbour from the path as the host lets it."""
-    sys.path.insert(0, str(REPO / "tests"))
-    import scripted_forms
-
-    yield scripted_forms
-    sys.path.remove(str(REPO / "tests"))
 
 
 @pytest.fixture(scope="module")
@@ -75,13 +66,13 @@ def steps(run: Path) -> list[dict]:
 
 
 @pytest.mark.slow
-def test_the_form_decides(run, forms):
+def test_the_form_decides(run):
     rows = list({row["step"][0]: row for row in read_rows(run / "completions.jsonl")}.values())
     assert len(rows) == 3
     for row in rows[:2]:
         columns = zip(*(row[part] for part in PARTS), row["num_turns"], strict=True)
-        earned = dict(zip(forms.BEHAVIOURS, columns, strict=True))
-        wanted = {name: (s, p / 3, read, turns) for name, (s, p, read, turns) in forms.WORTH.items()}
+        earned = dict(zip(scripted_forms.BEHAVIOURS, columns, strict=True))
+        wanted = {name: (s, p / 3, read, turns) for name, (s, p, read, turns) in scripted_forms.WORTH.items()}
         assert {name: pytest.approx(one) for name, one in earned.items()} == wanted
 
 

@@ -1,13 +1,14 @@
 """recipes/login/tiny.sh and its short form: which programs they start, by fakes; the small form for real; the table."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import fake_programs
 import pytest
+from fake_programs import programs, value
 from PIL import Image
 
 from data_engine.dataset import read_json, write_rows
@@ -32,60 +33,28 @@ USERS = (
 )
 USERS += ("OUTPUT", "LOGIN_DATA", "NPROC_PER_NODE", "NNODES", "OMP_NUM_THREADS")
 
-FAKE = """#!{python}
-import json, os, sys
-from pathlib import Path
-argv = [Path(sys.argv[0]).name, *sys.argv[1:]]
-kept = ("MAX_PIXELS", "TEMPLATE", "LOGIN_DATA", "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS")
-with open(os.environ["CALLS"], "a") as file:
-    print(json.dumps({{"argv": argv, "env": {{name: os.environ.get(name) for name in kept}}}}), file=file)
-def value(flag):
-    return argv[argv.index(flag) + 1]
-if os.environ.get("FAIL", "nothing") in argv:
-    sys.exit("no such luck")
+LEAVES = """
 if argv[0] == "swift":
     every, last = (int(value(flag)) for flag in ("--save_steps", "--max_steps"))
-    for step in sorted({{*range(every, last, every), last}}):
-        folder = Path(value("--output_dir")) / f"checkpoint-{{step}}"
+    for step in sorted({*range(every, last, every), last}):
+        folder = Path(value("--output_dir")) / f"checkpoint-{step}"
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "trainer_state.json").write_text("{{}}")
+        (folder / "trainer_state.json").write_text("{}")
 if "login_eval" in argv[1]:
     out = Path(value("--out"))
     out.mkdir(parents=True, exist_ok=True)
-    (out / "metrics.json").write_text(json.dumps({{"model": value("--model")}}))
+    (out / "metrics.json").write_text(json.dumps({"model": value("--model")}))
 """
-
-
-def clean(**environment: str) -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if name not in USERS} | environment
 
 
 @pytest.fixture
 def start(tmp_path):
     """start(script, *flags, **environment) -> (what it starts, in order; the finished process); in tmp_path/run."""
-    (tmp_path / "bin").mkdir()
-    for program in ("python", "swift"):
-        (tmp_path / "bin" / program).write_text(FAKE.format(python=sys.executable))
-        (tmp_path / "bin" / program).chmod(0o755)
 
     def start(script: str, *flags: str, **environment: str) -> tuple[list[dict], subprocess.CompletedProcess]:
-        log = tmp_path / "calls.jsonl"
-        log.write_text("")
-        path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
-        env = clean(PATH=path, CALLS=str(log), RUN=str(tmp_path / "run")) | environment
-        command = ["bash", str(LOGIN / script), *flags]
-        done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True)
-        return [json.loads(line) for line in log.read_text().splitlines()], done
+        return fake_programs.run(tmp_path, [LOGIN / script, *flags], LEAVES, fake_programs.clean(USERS, **environment))
 
     return start
-
-
-def value(call: dict, flag: str) -> str:
-    return call["argv"][call["argv"].index(flag) + 1]
-
-
-def programs(calls: list[dict]) -> list[str]:
-    return [Path(call["argv"][1]).stem if call["argv"][1] != "-m" else call["argv"][2] for call in calls]
 
 
 WRITE = "data_engine.login.write"
@@ -116,13 +85,16 @@ def test_coordinates_from_the_base_model(start, tmp_path):
     assert (value(seen, "--model"), value(seen, "--sets")) == (str(here / "start"), "point at a part of a login form")
     assert value(sft, "--model") == str(here / "start")
     assert sft["argv"][-2:] == ["--learning_rate", "3e-4"]
-    assert sft["env"] == {
-        "MAX_PIXELS": "49152",  # 256 x 192
-        "TEMPLATE": "login_qwen3_vl",
-        "LOGIN_DATA": str(here / "data" / "train"),
-        "CUDA_VISIBLE_DEVICES": "",
-        "OMP_NUM_THREADS": "1",
-    }
+    assert (
+        sft["env"].items()
+        >= {
+            "MAX_PIXELS": "49152",  # 256 x 192
+            "TEMPLATE": "login_qwen3_vl",
+            "LOGIN_DATA": str(here / "data" / "train"),
+            "CUDA_VISIBLE_DEVICES": "",
+            "OMP_NUM_THREADS": "1",
+        }.items()
+    )
     scored = [(Path(value(c, "--out")).name, Path(value(c, "--model")).name) for c in calls[5:11]]
     steps = [(f"step_{step}", f"checkpoint-{step}") for step in (3, 6, 9, 10)]  # a quarter of 10 steps is 3, rounded up
     assert scored == [("base", "start"), *steps, ("closed_loop", "checkpoint-10")]
@@ -196,7 +168,7 @@ def test_the_short_form_tells_what_failed(start):
 
 
 def small(run: Path, script: str) -> subprocess.CompletedProcess:
-    env = clean(RUN=str(run), STEPS="2", EPISODES="3", LIMIT="2", CURVE="1", OMP_NUM_THREADS="1")
+    env = fake_programs.clean(USERS, RUN=str(run), STEPS="2", EPISODES="3", LIMIT="2", CURVE="1", OMP_NUM_THREADS="1")
     env |= {"PATH": f"{Path(sys.executable).parent}:{env['PATH']}", "PYTHONPATH": str(REPO)}
     command = ["bash", str(LOGIN / script)]
     return subprocess.run(command, env=env, cwd=run.parent, capture_output=True, text=True)

@@ -7,58 +7,39 @@ import subprocess
 import sys
 from pathlib import Path
 
+import fake_programs
 import pytest
+from fake_programs import value
 
 from data_engine.sight.curriculum import STAGES
 
 REPO = Path(__file__).resolve().parents[1]
-FAKE = """#!{python}
-import json, os, sys
-from pathlib import Path
-argv = [Path(sys.argv[0]).name, *sys.argv[1:]]
-def value(flag):
-    return argv[argv.index(flag) + 1]
-with open(os.environ["CALLS"], "a") as file:
-    print(json.dumps({{"argv": argv, "processes": os.environ.get("NPROC_PER_NODE", "1")}}), file=file)
+LEAVES = """
 if "data_engine.sight.write" in argv:
     Path(argv[3]).mkdir(parents=True)
 if argv[0] == "swift":
     folder = Path(value("--output_dir")) / "checkpoint-2"
     folder.mkdir(parents=True)
-    (folder / "trainer_state.json").write_text("{{}}")
+    (folder / "trainer_state.json").write_text("{}")
 if "probe.py" in argv[1]:
     Path(value("--out")).mkdir(parents=True)
-    (Path(value("--out")) / "metrics.json").write_text("{{}}")
+    (Path(value("--out")) / "metrics.json").write_text("{}")
 """
+USERS = ("NPROC_PER_NODE", "OUTPUT", "MODEL", "RESUME", "TEMPLATE")
 
 
 @pytest.fixture
 def start(tmp_path):
     """start() -> what the recipe starts, in order. It runs in a copy without an environment of its own."""
     shutil.copytree(REPO / "recipes", tmp_path / "copy" / "recipes")
-    (tmp_path / "bin").mkdir()
-    for program in ("python", "swift"):
-        (tmp_path / "bin" / program).write_text(FAKE.format(python=sys.executable))
-        (tmp_path / "bin" / program).chmod(0o755)
 
     def start() -> list[dict]:
-        log = tmp_path / "calls.jsonl"
-        log.write_text("")
-        users = ("NPROC_PER_NODE", "OUTPUT", "MODEL", "RESUME", "TEMPLATE")
-        env = {name: value for name, value in os.environ.items() if name not in users}
-        env |= {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", "CALLS": str(log), "STEPS": "2", "PROBE": "3"}
-        command = ["bash", str(tmp_path / "copy/recipes/tiny_base/pretrain.sh")]
-        done = subprocess.run(command, env=env | {"RUN": str(tmp_path / "run")}, capture_output=True, text=True)
+        recipe = tmp_path / "copy/recipes/tiny_base/pretrain.sh"
+        calls, done = fake_programs.run(tmp_path, [recipe], LEAVES, fake_programs.clean(USERS, STEPS="2", PROBE="3"))
         assert done.returncode == 0, done.stderr
-        return [json.loads(line) for line in log.read_text().splitlines()]
+        return calls
 
     return start
-
-
-def value(call: dict, flag: str) -> str:
-    """What follows a flag; of equal flags the last one wins."""
-    last = len(call["argv"]) - 1 - call["argv"][::-1].index(flag)
-    return call["argv"][last + 1]
 
 
 def test_each_stage_draws_trains_and_is_probed_and_goes_on_from_the_last(start, tmp_path):
@@ -68,7 +49,7 @@ def test_each_stage_draws_trains_and_is_probed_and_goes_on_from_the_last(start, 
     model = tmp_path / "run" / "scratch"
     for number, (draw, train, probe) in enumerate(stages, 1):
         assert value(draw, "--stage") in STAGES and value(draw, "--seed") == str(number)
-        screens = 2 * int(value(train, "--per_device_train_batch_size")) * int(train["processes"])
+        screens = 2 * int(value(train, "--per_device_train_batch_size")) * int(train["env"].get("NPROC_PER_NODE", 1))
         assert value(draw, "--rows") == str(screens)
         assert value(train, "--model") == str(model)
         model = Path(value(train, "--output_dir")) / "checkpoint-2"
