@@ -50,5 +50,5 @@ stage pages  pages  700  8 --learning_rate 5e-4 --lr_scheduler_type cosine "$@"
 NPROC_PER_NODE=2 stage forms forms 1800 8 --save_steps 300 "$@"
 NPROC_PER_NODE=2 stage marks marks 500 8 "$@"
 stage forms_end login 1100 8 --lr_scheduler_type cosine "$@"
-NPROC_PER_NODE=2 stage numbered numbered 1100 8 --save_steps 300 "$@"
-NPROC_PER_NODE=2 stage places places 1300 8 --save_steps 300 --lr_scheduler_type cosine "$@"
+NPROC_PER_NODE=2 stage numbered numbered 1600 4 "$@"             # many small steps, or it does not begin
+NPROC_PER_NODE=2 stage places places 2000 4 --lr_scheduler_type cosine "$@"
