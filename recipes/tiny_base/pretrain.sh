@@ -5,7 +5,7 @@
 # Again:     the same command; finished stages are kept, and one that was killed goes on from its last checkpoint.
 # Small:     STEPS=2 PROBE=2 RUN=runs/smoke bash recipes/tiny_base/pretrain.sh --save_steps 2
 # Leaves:    RUN/<stage>/checkpoint-<steps> and RUN/<stage>/probe/metrics.json
-# Ship:      python tools/ship_base.py runs/tiny_base assets/tiny-base --stage pages, and assets/tiny-forms --stage places
+# Ship:      python tools/ship_base.py runs/tiny_base assets/tiny-base --stage pages, and assets/tiny-forms --stage forms_end
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 export PATH="$PWD/.venv/bin:$PATH"
@@ -46,9 +46,12 @@ stage eight  eight  500  8 "$@"
 stage shapes shapes 1000 8 "$@"
 stage icons  icons  1500 8 "$@"
 stage pages  pages  700  8 --learning_rate 5e-4 --lr_scheduler_type cosine "$@"
+pages="$MODEL"
 # Login forms take the place of icons: a second model, for them alone. Two processes make 16 screens a step.
 NPROC_PER_NODE=2 stage forms forms 1800 8 --save_steps 300 "$@"
 NPROC_PER_NODE=2 stage marks marks 500 8 "$@"
 stage forms_end login 1100 8 --lr_scheduler_type cosine "$@"
-NPROC_PER_NODE=2 stage numbered numbered 1600 4 "$@"             # many small steps, or it does not begin
-NPROC_PER_NODE=2 stage places places 2000 4 --lr_scheduler_type cosine "$@"
+# Marks: a third model, from the icon model again. Eight screens a step: many small steps, or numbers do not begin.
+MODEL="$pages"
+NPROC_PER_NODE=2 stage numbered numbered 1600 4 "$@"
+NPROC_PER_NODE=2 stage marks_end login_marks 2700 4 --lr_scheduler_type cosine "$@"
