@@ -26,6 +26,7 @@ def run(cli, tmp_path_factory) -> Path:
         told = {"model": {"name": str(model)}, "rows": 20}
         probe = {"metrics": sets | {"mean": right}, "run": told, "commit": "abcdef1234567", "command": "python x"}
         (run / name / "probe").mkdir()
+        (run / name / "from").write_text("one/checkpoint-8\n" if name == "two" else "scratch\n")
         path = run / name / "probe" / "metrics.json"
         path.write_text(json.dumps(probe))
         os.utime(path, (i, i))
@@ -75,6 +76,15 @@ def test_another_stage_can_be_named(run, cli, tmp_path):
     assert not (tmp_path / "third").exists()
 
 
+def test_the_curve_has_the_stages_that_led_to_it_and_no_others(run, cli, tmp_path):
+    shutil.copytree(run, tmp_path / "run")
+    (tmp_path / "run/two/from").write_text("scratch\n")  # a branch of its own
+    done = cli("tools/ship_base.py", tmp_path / "run", tmp_path / "second", "--stage", "two")
+    assert done.returncode == 0, done.stderr
+    card = (tmp_path / "second" / "README.md").read_text()
+    assert "| two | 8 |" in card and "| one |" not in card and ": 8 steps" in card
+
+
 def test_nothing_is_overwritten(run, shipped, cli):
     again = cli("tools/ship_base.py", run, shipped)
     assert again.returncode == 2 and "exists" in again.stderr and again.stderr.count("\n") == 1
@@ -84,6 +94,13 @@ def test_a_run_without_a_probe_is_refused(cli, tmp_path):
     done = cli("tools/ship_base.py", tmp_path, tmp_path / "out")
     assert done.returncode == 2 and "no stage with a probe" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_stage_that_came_from_nowhere_is_refused(run, cli, tmp_path):
+    shutil.copytree(run, tmp_path / "run")
+    (tmp_path / "run/two/from").unlink()
+    done = cli("tools/ship_base.py", tmp_path / "run", tmp_path / "out")
+    assert done.returncode == 2 and "two: has no file `from`" in done.stderr and done.stderr.count("\n") == 1
 
 
 @pytest.fixture

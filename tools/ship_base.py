@@ -29,7 +29,11 @@ def stages(run: Path) -> list[dict]:
     found = []
     for path in sorted(run.glob("*/probe/metrics.json"), key=lambda path: path.stat().st_mtime_ns):
         probe = read_json(path)
-        found.append({"name": path.parent.parent.name, "probe": probe, "model": Path(probe["run"]["model"]["name"])})
+        stage, model = path.parent.parent, Path(probe["run"]["model"]["name"])
+        if not (stage / "from").is_file():
+            raise DataError(f"{stage}: has no file `from`, which names the model it started from: write it, as scratch")
+        start = (stage / "from").read_text(encoding="utf-8").split("/")[0].strip()  # <stage>/checkpoint-<steps>
+        found.append({"name": stage.name, "probe": probe, "model": model, "from": start})
     if not found:
         raise DataError(f"{run}: no stage with a probe; run recipes/tiny_base/pretrain.sh first")
     return found
@@ -48,6 +52,12 @@ def named(found: list[dict], name: str) -> dict:
     if name not in stages:
         raise DataError(f"--stage {name}: not there or not finished; known are {', '.join(stages)}")
     return stages[name]
+
+
+def way(found: list[dict], chosen: dict) -> list[dict]:
+    """The stages that led to ``chosen``, the first one first, and ``chosen``."""
+    before = {stage["name"]: stage for stage in found}.get(chosen["from"])
+    return [*(way(found, before) if before else []), chosen]
 
 
 def ship(run: Path, out: Path, stage: str | None = None) -> dict:
@@ -93,8 +103,9 @@ demonstrations on a CPU have something to fine-tune, as users fine-tune Qwen. It
 - **Data**: screens and questions of `data_engine/sight`, drawn from seeds that no benchmark uses. No human data.
 - **Made by**: `{command}` at commit `{commit}`: {steps:,} steps in all; this is stage
   `{stage}`.
-- **Weights**: bf16, {size:.1f} MB. Use: `python tools/make_tiny_model.py MODEL --from-base pages` (or `forms`), then
-  `--model MODEL --model_type qwen3_vl --template gelab_qwen3_vl` as with any checkpoint. No network, no remote code.
+- **Weights**: bf16, {size:.1f} MB. Use: `python tools/make_tiny_model.py MODEL --from-base NAME` (its `--help` has
+  the names), then `--model MODEL --model_type qwen3_vl --template gelab_qwen3_vl` as with any checkpoint. No network,
+  no remote code.
 - **Page size**: pages of 160x352 pixels, cuttings of 64x64 and 128x64, forms of 256x192; it has seen no others.
 
 ## What it can do
@@ -120,14 +131,14 @@ Right answers in percent after each stage:
 
 
 def card(name: str, found: list[dict], chosen: dict) -> str:
-    """The model card of ``chosen``, under the name of its folder; its curve goes as far as that stage."""
+    """The model card of ``chosen``, under the name of its folder; its curve has the stages that led to it."""
     from safetensors import safe_open
 
     with safe_open(chosen["model"] / "model.safetensors", "pt") as weights:
         parameters = sum(math.prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118
     probe = chosen["probe"]
     sets = {name: one for name, one in probe["metrics"].items() if name != "mean"}
-    done = found[: found.index(chosen) + 1]
+    done = way(found, chosen)
     return CARD.format(
         name=name,
         parameters=parameters,

@@ -4,8 +4,9 @@
 # Run:       make install, then bash recipes/tiny_base/pretrain.sh
 # Again:     the same command; finished stages are kept, and one that was killed goes on from its last checkpoint.
 # Small:     STEPS=2 PROBE=2 RUN=runs/smoke bash recipes/tiny_base/pretrain.sh --save_steps 2
-# Leaves:    RUN/<stage>/checkpoint-<steps> and RUN/<stage>/probe/metrics.json
-# Ship:      python tools/ship_base.py runs/tiny_base assets/tiny-base --stage pages, and assets/tiny-forms --stage forms_end
+# Leaves:    RUN/<stage>/checkpoint-<steps>, RUN/<stage>/probe/metrics.json, and RUN/<stage>/from: what it started from
+# Ship:      python tools/ship_base.py runs/tiny_base assets/tiny-base --stage pages; the same with assets/tiny-forms and
+#            --stage forms_end, assets/tiny-marks and --stage marks_end
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 export PATH="$PWD/.venv/bin:$PATH"
@@ -24,6 +25,7 @@ stage() {   # stage NAME SCREENS STEPS BATCH [FLAGS]: goes on from the last stag
     number=$((number + 1))                   # is also the seed of its screens
     if [[ ! -f "$out/probe/metrics.json" ]]; then
         python -m data_engine.sight.write "$out/rows" --stage "$screens" --rows $((batch * ${NPROC_PER_NODE:-1} * steps)) --seed "$number"
+        echo "${MODEL#"$RUN"/}" > "$out/from"
         state="$(find "$out" -path '*/checkpoint-*/trainer_state.json' -size +0 | sort -V | tail -n 1)"
         if [[ "$state" != */checkpoint-$steps/* ]]; then
             MODEL="$MODEL" SIGHT_DATA="$out/rows" OUTPUT="$out" RESUME="${state%/trainer_state.json}" \
@@ -37,7 +39,7 @@ stage() {   # stage NAME SCREENS STEPS BATCH [FLAGS]: goes on from the last stag
 }
 
 # Easy first: where is the one thing, what is it; which of several shapes is it, of hundreds of icons. What failed:
-# recipes/RESULTS.md; what neither model knows yet: marks, words.
+# recipes/RESULTS.md; what no model knows yet: words.
 stage start  start  800 16 "$@"
 stage one    one    300  8 "$@"
 stage two    two    500  8 "$@"
