@@ -48,7 +48,7 @@ STAGES = {
     "login": Stage({form_screens.login: 1.0}, naming=0.3),
     # The number at a place is learnt from the icon model, which finds things at points; the forms model never began.
     "numbered": Stage({form_screens.numbered: 1.0}, naming=0.5),
-    "login_marks": Stage({form_screens.login_marks: 1.0}, naming=0.3),
+    "login_marks": Stage({form_screens.login_marks: 0.85, form_screens.numbered: 0.15}, naming=0.3, alike=8),
 }
 
 

@@ -56,4 +56,4 @@ stage forms_end login 1100 8 --lr_scheduler_type cosine "$@"
 # Marks: a third model, from the icon model again. Eight screens a step: many small steps, or numbers do not begin.
 MODEL="$pages"
 NPROC_PER_NODE=2 stage numbered numbered 1600 4 "$@"
-NPROC_PER_NODE=2 stage marks_end login_marks 2700 4 --lr_scheduler_type cosine "$@"
+NPROC_PER_NODE=2 stage marks_end login_marks 2400 4 --lr_scheduler_type cosine "$@"
