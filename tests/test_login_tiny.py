@@ -108,6 +108,7 @@ def test_coordinates_from_the_base_model(start, tmp_path):
 def test_every_flag_wins_over_the_pages_and_is_one_of_the_hosts(start):
     """The mode's page gives LoRA's flags; each that a tiny model needs otherwise must come after it."""
     calls = start("tiny.sh", MODE="som", STEPS="10")[0]
+    assert calls[2]["argv"][3:] == ["--from-base", "marks"]
     assert value(calls[3], "--sets") == "number of a mark on a login form"
     sft = training(calls)["argv"]
     last = {word: sft[i + 1] for i, word in enumerate(sft) if word.startswith("--")}

@@ -141,7 +141,14 @@ def test_where_no_base_is_the_mend_is_said(tool, tmp_path):
     assert not (tmp_path / "model").exists()
 
 
-@pytest.mark.parametrize("base, asked", [("pages", "point at an icon"), ("forms", "point at a part of a login form")])
+ASKED = {
+    "pages": "point at an icon",
+    "forms": "point at a part of a login form",
+    "marks": "number of a mark on a login form",
+}
+
+
+@pytest.mark.parametrize("base, asked", ASKED.items())
 def test_the_shipped_models_point_at_what_is_named_on_unseen_screens(cli, tmp_path, base, asked):
     """The base models of this repository, taken up as quickstarts do; the screens come from seeds of no training."""
     made = cli("tools/make_tiny_model.py", tmp_path / "model", "--from-base", base)

@@ -1,11 +1,12 @@
 """Make a tiny Qwen-VL checkpoint, which ms-swift treats as the real family.
 
     python tools/make_tiny_model.py OUT --family qwen2_5_vl|qwen3_vl --size 2m|4m|10m|50m [--seed 0] [--vocab 768]
-    python tools/make_tiny_model.py OUT --from-base [pages|forms]
+    python tools/make_tiny_model.py OUT --from-base [pages|forms|marks]
 
-The first has random weights ("from scratch"); the second is a copy of assets/tiny-base, which sees GE-Lab's pages, or
-of assets/tiny-forms, which sees login forms. Same arguments, same bytes. The folder appears whole or not at all. The
-host needs two flags with it, because it goes by folder names and by Qwen's own token ids:
+The first has random weights ("from scratch"); the second is a copy of assets/tiny-base, which sees GE-Lab's pages, of
+assets/tiny-forms, which sees login forms, or of assets/tiny-marks, which sees login forms with Set-of-Marks numbers.
+Same arguments, same bytes. The folder appears whole or not at all. The host needs two flags with it, because it goes
+by folder names and by Qwen's own token ids:
 
     --template gelab_qwen2_5_vl
     --template gelab_qwen3_vl --model_type qwen3_vl
@@ -25,7 +26,8 @@ from pathlib import Path
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
-BASES = {"pages": ASSETS / "tiny-base", "forms": ASSETS / "tiny-forms"}  # made by recipes/tiny_base/pretrain.sh
+# made by recipes/tiny_base/pretrain.sh
+BASES = {"pages": ASSETS / "tiny-base", "forms": ASSETS / "tiny-forms", "marks": ASSETS / "tiny-marks"}
 MARK = "tiny_model.json"  # what the folder was made from
 KIND = "tiny-base"  # of the manifest beside the base's files
 SIZES = {"2m": 2_000_000, "4m": 3_500_000, "10m": 10_000_000, "50m": 50_000_000}  # parameters, +-25 %

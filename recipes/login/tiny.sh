@@ -21,6 +21,12 @@ STEPS="${STEPS:-3000}"                       # of training on whole episodes, 8 
 EPISODES="${EPISODES:-4000}"                 # to train on, six rows each: no row is seen twice, so none is learnt by heart
 LIMIT="${LIMIT:-100}"                        # episodes to score, of another split: no form is in both
 CURVE="${CURVE:-4}"                          # checkpoints that are kept and scored, evenly spaced
+base=forms                                   # what the model to start from sees
+asked="point at a part of a login form"      # and what is asked of it before training
+if [[ "$MODE" == som ]]; then
+    base=marks
+    asked="number of a mark on a login form"
+fi
 PAGE_SIZE=256x192                            # the smallest at which type and marks are legible
 export MAX_PIXELS=49152 CUDA_VISIBLE_DEVICES='' OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
 TEMPLATE=login_qwen3_vl
@@ -32,19 +38,15 @@ rows=(--scenario login --mode "$MODE" --protocol hard --page-size "$PAGE_SIZE")
 python -m data_engine.login.write "$here/data/train" "${rows[@]}" --episodes "$EPISODES" --seed 1 --split train
 python -m data_engine.login.write "$here/data/eval" "${rows[@]}" --episodes "$LIMIT" --seed 999 --split eval
 
-# 2. The model to start from: it has seen login forms, part by part and state by state, but no episode and none of these.
+# 2. The model to start from has seen login forms of its mode, part by part and state by state, but no episode, nor these.
 model="$here/start"
 case "$START" in
-    base) python "$ROOT"/tools/make_tiny_model.py "$model" --from-base forms ;;
+    base) python "$ROOT"/tools/make_tiny_model.py "$model" --from-base "$base" ;;
     scratch) python "$ROOT"/tools/make_tiny_model.py "$model" --family qwen3_vl --size 4m ;;
     *) model="$START" ;;
 esac
 
 # 3. What it can see before training.
-asked="point at a part of a login form"
-if [[ "$MODE" == som ]]; then
-    asked="number of a mark on a login form"
-fi
 MAX_PIXELS=56320 python "$ROOT"/eval/probe.py --engine transformers --model "$model" --out "$here/probe" \
     --rows "$LIMIT" --sets "$asked" --max-new-tokens 40
 
