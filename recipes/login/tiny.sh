@@ -17,15 +17,18 @@ if [[ "$MODE" != coord && "$MODE" != som ]]; then
 fi
 RUN="$(realpath -m "${RUN:-$ROOT/runs/login/tiny}")"
 START="${START:-base}"
-STEPS="${STEPS:-3000}"                       # of training on whole episodes, 8 rows each
-EPISODES="${EPISODES:-4000}"                 # to train on, six rows each: no row is seen twice, so none is learnt by heart
 LIMIT="${LIMIT:-100}"                        # episodes to score, of another split: no form is in both
 CURVE="${CURVE:-4}"                          # checkpoints that are kept and scored, evenly spaced
-base=forms                                   # what the model to start from sees
-asked="point at a part of a login form"      # and what is asked of it before training
-if [[ "$MODE" == som ]]; then
+if [[ "$MODE" == coord ]]; then
+    base=forms                               # what the model to start from sees
+    asked="point at a part of a login form"  # and what is asked of it before training
+    STEPS="${STEPS:-3000}"                   # of training on whole episodes, 8 rows each
+    EPISODES="${EPISODES:-4000}"             # to train on, six rows each: no row is seen twice, so none is learnt by heart
+else
     base=marks
     asked="number of a mark on a login form"
+    STEPS="${STEPS:-7000}"
+    EPISODES="${EPISODES:-9400}"
 fi
 PAGE_SIZE=256x192                            # the smallest at which type and marks are legible
 export MAX_PIXELS=49152 CUDA_VISIBLE_DEVICES='' OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
