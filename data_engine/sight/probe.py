@@ -72,6 +72,8 @@ SETS = {
     "name a shape": Set(screens.shapes, _icon, naming=True, names=len(SHAPES)),
     "name an icon": Set(world_page, _icon, naming=True, names=len(screens.icon_names())),
     "read a word": Set(screens.text, _word, naming=True, names=len(words.words())),
+    "read a word in plain type": Set(screens.plain_words, _word, naming=True, names=len(words.words())),
+    "read a word on a cutting": Set(screens.crop_word, _word, naming=True, names=len(words.words())),
     "read letters": Set(screens.text, _letters, naming=True, names=26**5),
     "read a number": Set(screens.text, _number, naming=True, names=2500),
 }

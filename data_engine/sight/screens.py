@@ -24,7 +24,9 @@ SHAPE_SIDES = (180, 290), (180, 290)  # canvas pixels, width and height of a sha
 FREE_SIDES = (150, 420), (150, 420)  # the same for anything anywhere
 CROP = Size(128, 64)  # pixels of a cutting: eight tokens, where a page has 55
 TILE = Size(64, 64)  # pixels: four tokens; processors scale up what has fewer than 56 x 56
-PLAIN_TYPE = 16  # points of text in cuttings
+PLAIN_TYPE = (16, 17)  # points of plain type: one size, and it begins at multiples of STEP pixels, so it looks alike
+STEP = 8
+ROW = 32  # pixels: rows of plain type are as high as a token
 TYPE = (11, 21)  # points, in pixels of the picture
 INKS = ("black", "#202060", "#7a1010", "#104a20", "#505050")
 _TRIES = 30
@@ -136,16 +138,43 @@ def _cut(low: int, high: int, side: int, most: int) -> int:
 
 
 def crop_sign(generator: np.random.Generator, page_size: Size) -> Screen:
-    """A cutting with one or two letters or digits, whose place and size vary little."""
-    said = words.sign(generator)
+    """A cutting with one or two letters or digits in plain type."""
+    return _cutting(generator, words.sign(generator))
+
+
+def crop_word(generator: np.random.Generator, page_size: Size) -> Screen:
+    """A cutting with one word in plain type."""
+    return _cutting(generator, words.word(generator))
+
+
+def _cutting(generator, said: str) -> Screen:
     picture = Image.new("RGB", CROP, "white")
-    font, ink, size = _look(said, generator, (PLAIN_TYPE, PLAIN_TYPE + 1))
-    x, y = (
-        8 * int(generator.integers(max(0, most) // 8 + 1)) for most in (CROP.width - size.x2, CROP.height - size.y2)
-    )
+    font, ink, size = _look(said, generator, PLAIN_TYPE)
+    x, y = (_step(generator, most) for most in (CROP.width - size.x2, CROP.height - size.y2))
     _draw_text(picture, (x, y), said, font, ink)
     box = Box(x, y, min(x + size.x2, CROP.width), min(y + size.y2, CROP.height))
     return Screen(picture, CROP, (Thing(said, box, written=True),), "page_0")
+
+
+def plain_words(generator: np.random.Generator, page_size: Size) -> Screen:
+    """A page with two to six words in plain type, each in a row of its own."""
+    screen = _page(generator, page_size, (), [], bare=True)
+    top = -(-TITLE_BOX.scaled(CANVAS, page_size).y2 // ROW) * ROW
+    count = int(generator.integers(2, 7))
+    chosen = generator.choice(len(words.words()), count, replace=False)
+    things = []
+    for word, row in zip(chosen, generator.permutation((page_size.height - top) // ROW), strict=False):
+        said = words.words()[word]
+        font, ink, size = _look(said, generator, PLAIN_TYPE)
+        x, y = _step(generator, page_size.width - size.x2), top + ROW * int(row) + _step(generator, ROW - size.y2)
+        _draw_text(screen.picture, (x, y), said, font, ink)
+        things.append(Thing(said, Box(x, y, x + size.x2, y + size.y2).scaled(page_size, CANVAS), written=True))
+    return Screen(screen.picture, CANVAS, tuple(things), screen.page)
+
+
+def _step(generator, most: int) -> int:
+    """One of 0, STEP, 2 STEP, ... that is not above ``most``."""
+    return STEP * int(generator.integers(max(0, most) // STEP + 1))
 
 
 def _count(generator: np.random.Generator) -> int:
