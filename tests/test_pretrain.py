@@ -43,7 +43,7 @@ def start(tmp_path):
 
 
 def test_each_stage_draws_trains_and_is_probed_and_goes_on_from_the_last(start, tmp_path):
-    """But for the first stage of marks, which goes on from the icon model."""
+    """But for the first stages of marks and of words, which go on from the icon model."""
     first, *calls = start()
     assert first["argv"][1:3] == ["tools/make_tiny_model.py", str(tmp_path / "run/scratch")]
     stages = [calls[i : i + 3] for i in range(0, len(calls), 3)]
@@ -53,7 +53,7 @@ def test_each_stage_draws_trains_and_is_probed_and_goes_on_from_the_last(start, 
         screens = 2 * int(value(train, "--per_device_train_batch_size")) * int(train["env"].get("NPROC_PER_NODE", 1))
         assert value(draw, "--rows") == str(screens)
         out = Path(value(train, "--output_dir"))
-        if out.name == "numbered":
+        if out.name in ("numbered", "words"):
             model = tmp_path / "run" / "pages" / "checkpoint-2"
         assert value(train, "--model") == str(model)
         assert (out / "from").read_text() == f"{model.relative_to(tmp_path / 'run')}\n"
@@ -61,6 +61,7 @@ def test_each_stage_draws_trains_and_is_probed_and_goes_on_from_the_last(start, 
         assert (value(probe, "--model"), value(probe, "--rows")) == (str(model), "3")
     names = [Path(value(train, "--output_dir")).name for _, train, _ in stages]
     assert names[0] == "start" and names.index("pages") < names.index("forms_end") < names.index("marks_end")
+    assert names[-2:] == ["words", "reading"]
     assert len(set(names)) == len(names)
     assert not list((tmp_path / "run").rglob("rows"))
 

@@ -71,6 +71,20 @@ def test_words_letters_and_numbers_are_all_written_and_no_word_is_an_icon():
     assert {len(text) for text in written if not text.isdecimal()} == set(words.LENGTHS)
 
 
+def test_plain_words_are_whole_and_begin_on_the_grid():
+    """Each fits on its page or cutting, and on no page stands one twice."""
+    for screen in drawn(screens.plain_words, 60) + drawn(screens.crop_word, 60):
+        names = [thing.name for thing in screen.things]
+        assert len(set(names)) == len(names) and set(names) <= set(words.words())
+        pixels = np.argwhere(np.asarray(screen.picture).min(axis=2) < 128)
+        for thing in screen.things:
+            x1, y1, x2, y2 = thing.box.scaled(screen.canvas, Size(*screen.picture.size))
+            assert x1 % screens.STEP == y1 % screens.STEP == 0
+            ys, xs = pixels[(pixels[:, 0] >= y1) & (pixels[:, 0] < y2)].T
+            assert xs.size and x1 <= xs.min() and xs.max() < x2 <= screen.picture.width
+    assert {len(screen.things) for screen in drawn(screens.plain_words, 60)} == set(range(2, 7))
+
+
 def test_each_thing_is_asked_for_at_most_once_and_the_picture_belongs_to_the_first_question():
     for i, screen in enumerate(drawn(screens.free, 30)):
         asked = questions.ask(screen, rng(0, "ask", i), naming=0.5)
