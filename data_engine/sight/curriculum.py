@@ -46,7 +46,7 @@ STAGES = {
         {form_screens.login: 0.3, form_screens.login_marks: 0.45, form_screens.numbered: 0.25}, naming=0.3, alike=8
     ),
     "login": Stage({form_screens.login: 1.0}, naming=0.3),
-    # Which of several words is meant is learnt in minutes; naming alone stood still. Then they are read, on cuttings too.
+    # Which of several words is meant is learnt in minutes; naming alone stood still. Then they are read.
     "words": Stage({screens.plain_words: 1.0}, naming=0.2),
     "reading": Stage({screens.plain_words: 0.5, screens.crop_word: 0.5}, naming=0.85, alike=8),
     # The number at a place is learnt from the icon model, which finds things at points; the forms model never began.
