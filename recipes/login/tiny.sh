@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # A tiny model that fills in forms it has never seen: all weights, `hard` episodes.   Hardware: CPU, one core, 3 GB; no GPU.
-# Takes:     25 minutes after `make install` by coordinates (recipes/RESULTS.md); by marks the full size has not been run.
+# Takes:     25 minutes after `make install` by coordinates, 70 by marks (recipes/RESULTS.md).
 # Run:       MODE=som bash recipes/login/tiny.sh              (MODE=coord: clicks by coordinates)
 # Scratch:   START=scratch bash recipes/login/tiny.sh         (random weights; or START=CKPT, a checkpoint of that shape)
 # Short:     recipes/login/quickstart.sh, both modes side by side
