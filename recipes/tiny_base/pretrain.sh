@@ -60,4 +60,4 @@ NPROC_PER_NODE=2 stage marks_end login_marks 2400 4 --lr_scheduler_type cosine "
 # Words: a fourth model, from the icon model too.
 MODEL="$pages"
 stage words words 1200 8 "$@"
-NPROC_PER_NODE=2 stage reading reading 3000 4 --lr_scheduler_type cosine "$@"
+NPROC_PER_NODE=2 stage reading reading 6000 4 --lr_scheduler_type cosine "$@"
