@@ -65,6 +65,7 @@ SETS = {
     "point at an icon": Set(world_page, _icon),
     "point at an icon anywhere": Set(screens.free, _icon),
     "point at a text": Set(screens.text, lambda thing: thing.written),
+    "point at a word in plain type": Set(screens.plain_words, _word),
     "point at a part of a form": Set(form_screens.form, _any),
     "number of a mark": Set(form_screens.marks, _any),
     "point at a part of a login form": Set(form_screens.login, _any),
