@@ -145,6 +145,7 @@ ASKED = {
     "pages": "point at an icon",
     "forms": "point at a part of a login form",
     "marks": "number of a mark on a login form",
+    "words": "read a word on a cutting",
 }
 
 

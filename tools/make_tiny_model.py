@@ -1,10 +1,10 @@
 """Make a tiny Qwen-VL checkpoint, which ms-swift treats as the real family.
 
     python tools/make_tiny_model.py OUT --family qwen2_5_vl|qwen3_vl --size 2m|4m|10m|50m [--seed 0] [--vocab 768]
-    python tools/make_tiny_model.py OUT --from-base [pages|forms|marks]
+    python tools/make_tiny_model.py OUT --from-base [pages|forms|marks|words]
 
-The first has random weights ("from scratch"); the second is a copy of assets/tiny-base, which sees GE-Lab's pages, of
-assets/tiny-forms, which sees login forms, or of assets/tiny-marks, which sees login forms with Set-of-Marks numbers.
+The first has random weights ("from scratch"); the second is a copy of a shipped model that sees: assets/tiny-base
+GE-Lab's pages, tiny-forms login forms, tiny-marks login forms with Set-of-Marks numbers, tiny-words words.
 Same arguments, same bytes. The folder appears whole or not at all. The host needs two flags with it, because it goes
 by folder names and by Qwen's own token ids:
 
@@ -27,7 +27,7 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
 # made by recipes/tiny_base/pretrain.sh
-BASES = {"pages": ASSETS / "tiny-base", "forms": ASSETS / "tiny-forms", "marks": ASSETS / "tiny-marks"}
+BASES = {"pages": ASSETS / "tiny-base"} | {name: ASSETS / f"tiny-{name}" for name in ("forms", "marks", "words")}
 MARK = "tiny_model.json"  # what the folder was made from
 KIND = "tiny-base"  # of the manifest beside the base's files
 SIZES = {"2m": 2_000_000, "4m": 3_500_000, "10m": 10_000_000, "50m": 50_000_000}  # parameters, +-25 %

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Small base models that can see, from nothing, on a curriculum of screens.   Hardware: two CPU cores, 8 GB; no GPU, no hub.
-# Takes:     about 75 minutes for pages, most of it on one core, 65 more for forms (recipes/RESULTS.md); stop it at any time.
+# Takes:     about 75 minutes for pages, most of it on one core, then 65 for forms, 45 each for marks and words (recipes/RESULTS.md);
+#            stop it at any time.
 # Run:       make install, then bash recipes/tiny_base/pretrain.sh
 # Again:     the same command; finished stages are kept, and one that was killed goes on from its last checkpoint.
 # Small:     STEPS=2 PROBE=2 RUN=runs/smoke bash recipes/tiny_base/pretrain.sh --save_steps 2
 # Leaves:    RUN/<stage>/checkpoint-<steps>, RUN/<stage>/probe/metrics.json, and RUN/<stage>/from: what it started from
 # Ship:      python tools/ship_base.py runs/tiny_base assets/tiny-base --stage pages; the same with assets/tiny-forms and
-#            --stage forms_end, assets/tiny-marks and --stage marks_end
+#            --stage forms_end, tiny-marks and marks_end, tiny-words and reading
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 export PATH="$PWD/.venv/bin:$PATH"
@@ -39,7 +40,7 @@ stage() {   # stage NAME SCREENS STEPS BATCH [FLAGS]: goes on from the last stag
 }
 
 # Easy first: where is the one thing, what is it; which of several shapes is it, of hundreds of icons. What failed:
-# recipes/RESULTS.md; what no model knows yet: words.
+# recipes/RESULTS.md.
 stage start  start  800 16 "$@"
 stage one    one    300  8 "$@"
 stage two    two    500  8 "$@"
