@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The short form of tiny.sh: coordinates and marks side by side, one core each.   Hardware: CPU, two cores, 6 GB; no GPU.
-# Takes:     13 minutes after `make install` (recipes/RESULTS.md)
+# Takes:     12 minutes after `make install` (recipes/RESULTS.md)
 # Run:       bash recipes/login/quickstart.sh
 # Setting:   `hard` login forms of 256 x 192 pixels that training never drew; from assets/tiny-forms and tiny-marks
 # Small:     STEPS=4 EPISODES=4 LIMIT=2 RUN=runs/smoke bash recipes/login/quickstart.sh
