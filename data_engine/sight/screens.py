@@ -149,10 +149,7 @@ def crop_word(generator: np.random.Generator, page_size: Size) -> Screen:
 
 def _cutting(generator, said: str) -> Screen:
     picture = Image.new("RGB", CROP, "white")
-    font, ink, size = _look(said, generator, PLAIN_TYPE)
-    x, y = (_step(generator, most) for most in (CROP.width - size.x2, CROP.height - size.y2))
-    _draw_text(picture, (x, y), said, font, ink)
-    box = Box(x, y, min(x + size.x2, CROP.width), min(y + size.y2, CROP.height))
+    box = _write_plain(generator, picture, said, Box(0, 0, *CROP))
     return Screen(picture, CROP, (Thing(said, box, written=True),), "page_0")
 
 
@@ -160,21 +157,22 @@ def plain_words(generator: np.random.Generator, page_size: Size) -> Screen:
     """A page with two to six words in plain type, each in a row of its own."""
     screen = _page(generator, page_size, (), [], bare=True)
     top = -(-TITLE_BOX.scaled(CANVAS, page_size).y2 // ROW) * ROW
-    count = int(generator.integers(2, 7))
-    chosen = generator.choice(len(words.words()), count, replace=False)
+    chosen = generator.choice(words.words(), int(generator.integers(2, 7)), replace=False).tolist()
+    tops = [top + ROW * row for row in generator.permutation((page_size.height - top) // ROW).tolist()]
     things = []
-    for word, row in zip(chosen, generator.permutation((page_size.height - top) // ROW), strict=False):
-        said = words.words()[word]
-        font, ink, size = _look(said, generator, PLAIN_TYPE)
-        x, y = _step(generator, page_size.width - size.x2), top + ROW * int(row) + _step(generator, ROW - size.y2)
-        _draw_text(screen.picture, (x, y), said, font, ink)
-        things.append(Thing(said, Box(x, y, x + size.x2, y + size.y2).scaled(page_size, CANVAS), written=True))
+    for said, y in zip(chosen, tops, strict=False):
+        box = _write_plain(generator, screen.picture, said, Box(0, y, page_size.width, y + ROW))
+        things.append(Thing(said, box.scaled(page_size, CANVAS), written=True))
     return Screen(screen.picture, CANVAS, tuple(things), screen.page)
 
 
-def _step(generator, most: int) -> int:
-    """One of 0, STEP, 2 STEP, ... that is not above ``most``."""
-    return STEP * int(generator.integers(max(0, most) // STEP + 1))
+def _write_plain(generator, picture: Image.Image, said: str, room: Box) -> Box:
+    """Write in plain type at a place of the grid in ``room``; its box, in pixels of the picture like the room."""
+    font, ink, size = _look(said, generator, PLAIN_TYPE)
+    left = room.x2 - room.x1 - size.x2, room.y2 - room.y1 - size.y2
+    x, y = (low + STEP * int(generator.integers(most // STEP + 1)) for low, most in zip(room[:2], left, strict=True))
+    _draw_text(picture, (x, y), said, font, ink)
+    return Box(x, y, x + size.x2, y + size.y2)
 
 
 def _count(generator: np.random.Generator) -> int:
