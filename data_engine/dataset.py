@@ -1,30 +1,28 @@
-"""Rows and folders on disk: JSON lines, a manifest that says what made them, and loading that checks it.
+"""Rows and manifests on disk: JSON lines, and what says how a folder was made; both are checked when they are read.
 
-A folder is written beside its place and renamed when it is whole, its manifest last; so a folder with a manifest is
-complete. The manifest holds the arguments, the versions, and the SHA-256 of every file.
+``folder.make_folder`` writes folders. A folder with a manifest is complete: the manifest holds the arguments, the
+versions, and the SHA-256 of every file.
 """
 
-import hashlib
 import json
-import os
-import shutil
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import jsonlines
 import msgspec
 
+from .files import sha256_of, write_file
+
 MANIFEST = "manifest.json"
 _VERSIONS = ("pillow", "numpy", "fonticon-materialdesignicons7")  # what can change a byte of the output
+_BOM = b"\xef\xbb\xbf"
 
 
 class DataError(ValueError):
-    """Data that is broken, foreign or missing; one line: what, where, the mend."""
+    """Data that is broken, foreign or missing, or wrong use; one line: what, where, how to fix it."""
 
 
 def write_rows(path: Path, rows: Iterable[dict]) -> int:
@@ -39,84 +37,62 @@ def write_rows(path: Path, rows: Iterable[dict]) -> int:
 
 
 def read_rows(path: Path, limit: int | None = None) -> list[dict]:
-    """Rows of a JSON-lines file, the first ``limit`` if given. Raises DataError with file and line."""
+    """Rows of a JSON-lines file, the first ``limit`` if given. Raises DataError with file, line and reason."""
     rows: list[dict] = []
     if not Path(path).is_file():
         raise DataError(f"{path}: no such file")
-    with open(path, "rb") as file, jsonlines.Reader(file, loads=_loads) as reader:
-        try:
-            for row in reader.iter(type=dict):
-                if limit is not None and len(rows) >= limit:
-                    break
-                rows.append(row)
-        except jsonlines.InvalidLineError as error:
-            raise DataError(f"{path}:{error.lineno}: not a JSON object; write the file again") from None
+    with open(path, "rb") as file:
+        file.seek(len(_BOM) if file.read(len(_BOM)) == _BOM else 0)
+        with jsonlines.Reader(file, loads=_loads) as reader:
+            try:
+                for row in reader.iter(type=dict):
+                    if limit is not None and len(rows) >= limit:
+                        break
+                    rows.append(row)
+            except jsonlines.InvalidLineError as error:
+                reason = str(error.__cause__ or "").removeprefix("invalid json: ")
+                reason = f" ({reason})" if reason else ""
+                raise DataError(f"{path}:{error.lineno}: not a JSON object{reason}; write the file again") from None
     return rows
 
 
 def _loads(text: str | bytes) -> Any:
     try:
         return msgspec.json.decode(text)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise ValueError(str(error)) from None
 
 
 def read_json(path: Path) -> Any:
-    """A JSON file. Raises DataError where it is missing or broken."""
+    """A JSON file in UTF-8. Raises DataError where it is missing or broken."""
     try:
-        return json.loads(Path(path).read_bytes())
+        return json.loads(Path(path).read_bytes().decode("utf-8-sig"))
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: not JSON ({error})") from None
 
 
 def write_json(path: Path, value: Any) -> None:
     """Write JSON so that a reader sees the old file or the new one, never half of it; several processes may."""
-    path = Path(path)
-    half = path.with_name(f"{path.name}.{os.getpid()}.part")
-    half.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    half.replace(path)
+    write_file(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
 def sha256(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal. Raises DataError where there is none."""
     if not Path(path).is_file():
         raise DataError(f"{path}: no such file")
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    return sha256_of(path)
 
 
-@contextmanager
-def new_folder(out: Path) -> Iterator[Path]:
-    """A folder to fill; it becomes ``out`` when the block ends well and vanishes when it raises."""
-    out = Path(out)
-    half = out.with_name(out.name + ".part")
-    shutil.rmtree(half, ignore_errors=True)
-    half.mkdir(parents=True)
-    try:
-        yield half
-        if out.is_dir() and not any(out.iterdir()):
-            out.rmdir()
-        half.rename(out)
-    finally:
-        shutil.rmtree(half, ignore_errors=True)
+def write_manifest(folder: Path, kind: str, arguments: dict, hashes: Mapping[str, str], **fields: Any) -> dict:
+    """Describe a finished folder: kind, arguments, versions, fields of the kind, and ``hashes`` of its files.
 
-
-def write_manifest(
-    folder: Path, kind: str, arguments: dict, known: Mapping[str, str] = MappingProxyType({}), **fields: Any
-) -> dict:
-    """Describe a finished folder: kind, arguments, versions, fields of the kind, and the hash of each file in it.
-
-    ``known`` has hashes of files that were taken when they were written; these are not read again.
+    Manifests of folders inside it are not among the files: each holds for its own folder.
     """
-    files = sorted(p for p in Path(folder).rglob("*") if p.is_file() and p.name != MANIFEST)
-    names = [path.relative_to(folder).as_posix() for path in files]
-    manifest = {
-        "kind": kind,
-        "arguments": arguments,
-        "versions": versions(),
-        **fields,
-        "files": {name: known.get(name) or sha256(path) for name, path in zip(names, files, strict=True)},
-    }
+    names = sorted((name for name in hashes if Path(name).name != MANIFEST), key=Path)
+    files = {name: hashes[name] for name in names}
+    manifest = {"kind": kind, "arguments": arguments, "versions": versions(), **fields, "files": files}
     write_json(Path(folder) / MANIFEST, manifest)
     return manifest
 
@@ -133,20 +109,19 @@ def read_manifest(folder: Path, kind: str) -> dict:
     if not path.is_file():
         raise DataError(f"{folder}: no {MANIFEST}; this is not a finished {kind} folder")
     manifest = read_json(path)
-    if manifest.get("kind") != kind:
-        raise DataError(f"{folder}: holds {manifest.get('kind')!r}, not {kind!r}; give the right folder")
+    if not isinstance(manifest, dict) or manifest.get("kind") != kind:
+        held = manifest.get("kind") if isinstance(manifest, dict) else "no object"
+        raise DataError(f"{folder}: holds {held!r}, not {kind!r}; give the right folder")
+    for field in "arguments", "files":
+        if field in manifest and not isinstance(manifest[field], dict):
+            raise DataError(f"{path}: {field!r} is no object; remove {folder} and write it again")
     return manifest
 
 
-def is_made(out: Path, kind: str, arguments: dict) -> bool:
-    """True if ``out`` already holds what these arguments make; False if it is free. Raises DataError otherwise."""
-    out = Path(out)
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
-        return False
-    made = read_manifest(out, kind)
-    if made["arguments"] != arguments:
-        raise DataError(f"{out}: was made with other arguments; choose another folder or remove it")
-    return True
+def changed_file(folder: Path, files: Mapping[str, str]) -> str | None:
+    """The first file that is missing or has not the hash that ``files`` has for it; None if all are right."""
+    paths = ((name, Path(folder) / name) for name in files)
+    return next((name for name, path in paths if not path.is_file() or sha256_of(path) != files[name]), None)
 
 
 def verified_path(folder: Path, name: str, kind: str = "gelab-rows", manifest: dict | None = None) -> Path:
@@ -158,7 +133,7 @@ def verified_path(folder: Path, name: str, kind: str = "gelab-rows", manifest: d
     expected = (manifest or read_manifest(folder, kind))["files"].get(name)
     path = folder / name
     if expected is None or not path.is_file():
-        raise DataError(f"{path}: not part of this folder; write the rows again")
+        raise DataError(f"{path}: not part of this folder; remove the folder and write the rows again")
     if sha256(path) != expected:
-        raise DataError(f"{path}: was changed after it was written; write the rows again")
+        raise DataError(f"{path}: was changed after it was written; remove the folder and write the rows again")
     return path

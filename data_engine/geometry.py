@@ -5,9 +5,11 @@ the top left, x to the right. *Thousand*: what models read and write, integers 0
 whatever the size of the picture. Everything is (x, y), never (row, column).
 """
 
+import math
 from typing import NamedTuple
 
 THOUSAND = 1000
+MOST_PIXELS = 16_777_216  # of a picture: Qwen3-VL's processor takes no more, Qwen2.5-VL's takes 12,845,056
 MERGED_PATCHES = (28, 32)  # pixels: sides of a merged patch of Qwen2.5-VL and of Qwen3-VL
 
 
@@ -23,6 +25,8 @@ class Size(NamedTuple):
         parts = text.lower().split("x")
         if len(parts) != 2 or not all(p.isdecimal() and int(p) > 0 for p in parts):
             raise ValueError(f"size {text!r}: write WIDTHxHEIGHT in pixels, e.g. 448x448")
+        if math.prod(map(int, parts)) > MOST_PIXELS:
+            raise ValueError(f"size {text!r}: no model takes more than {MOST_PIXELS:,} pixels; write e.g. 448x448")
         return cls(int(parts[0]), int(parts[1]))
 
     def __str__(self) -> str:

@@ -64,25 +64,26 @@ def run_in_order(
 ) -> None:
     """Call ``work(todo, write)`` with the items that ``path`` does not hold; it calls ``write(line)`` for each, in
     order. Shows a progress bar with rate and remaining time on stderr. Raises RuntimeError if a line is missing."""
-    encode, synced = msgspec.json.Encoder().encode, 0.0
+    encode, synced, written = msgspec.json.Encoder().encode, 0.0, 0
     with _own(path) as f:
         done = _begin(path, len(items), 1)
         with _bar(name, len(items), done) as bar:
 
             def write(line: dict) -> None:
-                nonlocal synced
+                nonlocal synced, written
                 f.write(encode(line) + b"\n")
                 f.flush()
                 if time.monotonic() - synced > SYNC:
                     os.fsync(f.fileno())
                     synced = time.monotonic()
+                written += 1
                 bar.update()
 
             if done < len(items):
                 work(items[done:], write)
             os.fsync(f.fileno())
-    if bar.n != len(items):
-        raise RuntimeError(f"{name}: {bar.n} results for {len(items)} items")
+    if done + written != len(items):
+        raise RuntimeError(f"{name}: {done + written} results for {len(items)} items")
 
 
 @contextmanager

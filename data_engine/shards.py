@@ -4,16 +4,14 @@ Results come as they are ready, in any order, and only a few shards wait at a ti
 work. What a shard writes must depend on the shard alone, and its place on disk belongs to it alone.
 """
 
-import fcntl
 import os
+import signal
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import suppress
 from multiprocessing import connection, parent_process
-from pathlib import Path
 from typing import Any, TypeVar
 
 from .dataset import DataError
@@ -21,7 +19,8 @@ from .dataset import DataError
 Shard = TypeVar("Shard")
 Result = TypeVar("Result")
 
-_PATIENCE = 10.0  # seconds: what is left of a killed run ends within the time of one write
+_PATIENCE = 10.0  # seconds to find a cluster
+_STARTER = "GUI_SWIFT_STARTER"  # the end of a pipe whose other end the starting process holds
 _OBJECT_STORE = 100 << 20  # bytes; results are small, Ray would take a third of the memory
 
 
@@ -56,18 +55,41 @@ def _on_processes(work: Callable, shards: Iterable[Shard], workers: int) -> Iter
         done, rest = wait(running, return_when=FIRST_COMPLETED)
         return [future.result() for future in done], list(rest)
 
-    with ProcessPoolExecutor(workers, initializer=_end_with_parent) as pool:
+    pool = ProcessPoolExecutor(workers, initializer=_end_with_parent)
+    try:
         yield from _bounded(lambda shard: pool.submit(work, shard), first, shards, 2 * workers)
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _end_with_parent() -> None:
-    """A worker whose parent is gone (killed, too) ends at once; else it would go on beside the run that resumes."""
+    """A worker whose parent is gone (killed, too) ends at once; else it would go on beside the run that resumes.
+    Ctrl-C, which reaches the workers too, ends them without a word."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    _end_when(lambda: connection.wait([parent_process().sentinel]))
 
+
+def _end_when(wait: Callable[[], object]) -> None:
     def watch() -> None:
-        connection.wait([parent_process().sentinel])
+        wait()
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def starter() -> tuple[dict[str, str], int]:
+    """(environment, file descriptor to pass on) for processes that shall end with this one: see end_with_starter."""
+    reader, _ = os.pipe()  # the other end closes when this process ends, however that is
+    return {_STARTER: str(reader)}, reader
+
+
+def end_with_starter() -> None:
+    """End as soon as the process that started this one by ``starter`` has ended; else do nothing."""
+    handle = os.environ.pop(_STARTER, "")
+    if handle.isdecimal():
+        with suppress(OSError):
+            os.set_inheritable(int(handle), False)
+            _end_when(lambda: os.read(int(handle), 1))
 
 
 def _on_ray(work: Callable, shards: Iterable[Shard], address: str) -> Iterator[Any]:
@@ -95,7 +117,7 @@ def _start_ray(address: str) -> Any:
         raise DataError("--ray: Ray is not installed here; run: pip install ray") from None
     own = {"include_dashboard": False, "object_store_memory": _OBJECT_STORE} if address == "local" else {}
     try:
-        _knock(address)
+        _probe_port(address)
         ray.init(address=address, log_to_driver=False, **own)
     except Exception as error:  # Ray raises that very class where it starts too slowly
         said = " ".join(str(error).splitlines()[:1])
@@ -103,35 +125,8 @@ def _start_ray(address: str) -> Any:
     return ray
 
 
-def _knock(address: str) -> None:
+def _probe_port(address: str) -> None:
     """Raise OSError where nobody listens at HOST:PORT; Ray would try for minutes."""
     host, colon, port = address.rpartition("://")[2].rpartition(":")
     if colon and port.isdecimal():
         socket.create_connection((host, int(port)), timeout=_PATIENCE).close()
-
-
-@contextmanager
-def only_run(out: Path) -> Iterator[None]:
-    """Make the folder ``out`` and hold it alone, until all processes forked meanwhile have ended too.
-
-    Raises DataError where another run on this machine holds it.
-    """
-    out.mkdir(parents=True, exist_ok=True)
-    handle = os.open(out, os.O_RDONLY)
-    try:
-        until = time.monotonic() + _PATIENCE
-        while not _locked(handle):
-            if time.monotonic() > until:
-                raise DataError(f"{out}: another run is at work here; wait for it, or end it")
-            time.sleep(0.1)
-        yield
-    finally:
-        os.close(handle)
-
-
-def _locked(handle: int) -> bool:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

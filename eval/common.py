@@ -4,17 +4,17 @@ import argparse
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from api import CACHE, DIALECTS, usage
 from engines import CHECKPOINTS, ENGINES, Engine, make_engine
 
+from data_engine.cli import json_object, positive, real, whole
 from data_engine.dataset import DataError, read_manifest, sha256, verified_path, write_json
 from data_engine.episode import Request
 from data_engine.gelab import prompts
 from data_engine.gelab.actions import CLICK_SPACE
-from data_engine.gelab.graph import WorldError
 from data_engine.gelab.write import KIND
 from data_engine.runlog import open_run
 
@@ -25,20 +25,20 @@ REQUESTS = "requests.jsonl"  # what a server was asked, in the folder of the run
 
 def engine_flags(parser: argparse.ArgumentParser, engines: tuple[str, ...] = ENGINES) -> None:
     """The flags of every script that asks a model."""
-    parser.add_argument("--engine", required=True, choices=engines)
+    parser.add_argument("--engine", required=True, choices=engines, help="who answers")
     parser.add_argument("--model", help="checkpoint folder or hub name; for replay: a results file; a server's name")
     parser.add_argument("--out", type=Path, required=True, help="folder of the run; a started run is continued")
     parser.add_argument(
         "--train-rows", type=Path, help="rows the blind engine reads; default: sft.jsonl beside the data"
     )
     parser.add_argument("--template", help="ms-swift template; default: ours for the model's family")
-    parser.add_argument("--max-new-tokens", type=positive, default=256)
+    parser.add_argument("--max-new-tokens", type=positive, default=256, metavar="N", help="of an answer")
     parser.add_argument("--batch-size", type=positive, help="requests answered together; default: 64, at a server 16")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=whole(), default=0, help="of the samples")
     parser.add_argument("--limit", type=positive, help="only the first N rows or tasks")
     parser.add_argument("--json", action="store_true", help="print the metrics as JSON")
     server = parser.add_argument_group("openai and anthropic (--batch-size: requests under way at once)")
-    server.add_argument("--price", type=float, nargs=2, metavar=("IN", "OUT"), help="US dollars for a million tokens")
+    server.add_argument("--price", type=real(0), nargs=2, metavar=("IN", "OUT"), help="US dollars for a million tokens")
     server.add_argument("--cache", type=Path, default=CACHE, help="folder of all replies so far; default: %(default)s")
     server.add_argument(
         "--extra", type=json_object, help="""fields of the request, as JSON: '{"temperature": null}' takes one out"""
@@ -50,24 +50,6 @@ def answers(engine: Engine, asked: Sequence[Request], args: argparse.Namespace) 
     size = args.batch_size * (AT_ONCE if args.engine in CHECKPOINTS else 1)
     for start in range(0, len(asked), size):
         yield from engine.answer(asked[start : start + size], temperature=0.0, seed=args.seed)
-
-
-def json_object(text: str) -> dict:
-    """A JSON object as an argument type."""
-    try:
-        value = json.loads(text)
-    except ValueError:
-        value = None
-    if not isinstance(value, dict):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a JSON object")
-    return value
-
-
-def positive(text: str) -> int:
-    """A whole number, 1 or more, as an argument type."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
-    return int(text)
 
 
 def set_batch_size(args: argparse.Namespace) -> None:
@@ -215,13 +197,3 @@ def show(value: object) -> str:
     if isinstance(value, list):  # an interval
         return f"{100 * value[0]:.2f} to {100 * value[1]:.2f} %"
     return "n/a" if value is None else f"{100 * value:.2f} %" if isinstance(value, float) else str(value)
-
-
-def run_main(name: str, main: Callable[[], None]) -> int:
-    """Call a script's main; wrong use and broken data are one line and exit code 2, a fault of ours is a traceback."""
-    try:
-        main()
-    except (DataError, WorldError) as error:
-        print(f"{name}: {error}", file=sys.stderr)
-        return 2
-    return 0

@@ -9,18 +9,19 @@ of another world, another number of tasks or another protocol than the paper's i
 compared with that row; --against names another.
 """
 
-import argparse
 import json
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from common import run_main, world_of
+from common import world_of
 from intervals import interval
 from published import PUBLISHED, Cells, form_cells, interactive_cells, static_cells
 
+from data_engine.cli import Parser, command
 from data_engine.dataset import DataError, read_json, read_rows
+from data_engine.files import write_file
 from data_engine.gelab.metrics import interactive_metrics, static_metrics
 from data_engine.login.metrics import classic_metrics
 
@@ -259,8 +260,9 @@ def as_json(tables: list[dict], results: list[Result]) -> str:
     return json.dumps({"tables": tables, "runs": runs}, indent=2, default=vars)
 
 
+@command("compare_with_paper")
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = Parser(__doc__, "python eval/compare_with_paper.py RUN --scaled-down runs/quickstart")
     parser.add_argument("runs", nargs="*", metavar="RUN", help="folder with metrics.json below it, or NAME=FOLDER")
     parser.add_argument("--scaled-down", nargs="+", default=[], metavar="RUN", help="runs that are not the paper's")
     parser.add_argument("--against", metavar="ROW", help="published row to take differences to; default: by name")
@@ -275,9 +277,9 @@ def main() -> None:
     tables = compare(results, args.against)
     text = report(tables, results)
     if args.out:
-        args.out.write_text(text, encoding="utf-8")
+        write_file(args.out, text)
     print(as_json(tables, results) if args.json else text)
 
 
 if __name__ == "__main__":
-    sys.exit(run_main("compare_with_paper", main))
+    sys.exit(main())

@@ -5,13 +5,12 @@
 RUN is a folder of one model with RUN/WORLD/metrics.json of eval/gelab_static.py: one line a world, one column a RUN.
 """
 
-import argparse
 import sys
 from pathlib import Path
 
-from common import run_main
-
+from data_engine.cli import Parser, command
 from data_engine.dataset import DataError, read_json
+from data_engine.files import write_file
 
 COLUMNS = ("overall_paper", "path_paper", "edge_paper")  # in the paper's order
 ORDER = ["base", "image", "name", "position", "noise"]  # the paper's; other worlds follow by name
@@ -54,16 +53,17 @@ def _cell(metrics: dict | None) -> str:
     return " / ".join("n/a" if value is None else f"{100 * value:.2f}" for value in values)
 
 
+@command("compare_worlds")
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = Parser(__doc__, "python eval/compare_worlds.py runs/worlds/sft --out table.md")
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="folder of a model: RUN/WORLD/metrics.json")
     parser.add_argument("--out", type=Path, help="write the table there too")
     args = parser.parse_args()
     text = "Overall / Path / Edge, percent\n\n" + table(read_runs(args.runs))
     if args.out:
-        args.out.write_text(text + "\n", encoding="utf-8")
+        write_file(args.out, text + "\n")
     print(text)
 
 
 if __name__ == "__main__":
-    sys.exit(run_main("compare_worlds", main))
+    sys.exit(main())

@@ -17,10 +17,11 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from common import checked_manifest, engine_and_run, engine_flags, finish, positive, run_main, spent
+from common import checked_manifest, engine_and_run, engine_flags, finish, spent
 from engines import Engine
 from shards import run_items, shard_flags
 
+from data_engine.cli import Parser, command, positive, real, whole
 from data_engine.dataset import DataError, read_rows
 from data_engine.episode import Request, run_episodes
 from data_engine.gelab.env import NavigationEpisode, step_limit
@@ -89,12 +90,16 @@ def trajectory(episode: NavigationEpisode, attempt: int, row: dict) -> dict:
     }
 
 
+@command("gelab_interactive")
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    example = "python eval/gelab_interactive.py --engine oracle --world D/world --tasks D/tasks_ood.jsonl --out X"
+    parser = Parser(__doc__, example)
     parser.add_argument("--world", type=Path, required=True, help="the world the tasks were written for")
     parser.add_argument("--tasks", type=Path, required=True, help="tasks_id.jsonl or tasks_ood.jsonl")
-    parser.add_argument("--attempts", type=int, default=5, help="sampled attempts per task (the paper: 5)")
-    parser.add_argument("--temperature", type=float, default=1.0, help="of the sampled attempts; the paper gives none")
+    parser.add_argument("--attempts", type=whole(0), default=5, help="sampled attempts per task (the paper: 5)")
+    parser.add_argument(
+        "--temperature", type=real(0), default=1.0, help="of the sampled attempts; the paper gives none"
+    )
     parser.add_argument(
         "--max-steps", type=positive, help="answers before an episode is cut; default: 12, more where pages scroll"
     )
@@ -125,11 +130,11 @@ def main() -> None:
         def work(todo: Sequence[Item], write: Callable[[dict], None]) -> None:
             play(make, engine, todo, args, write)
 
-        whole = run_items(args, NAME, items, work, "episodes", group=args.attempts + 1)
-    if whole:
+        finished = run_items(args, NAME, items, work, "episodes", group=args.attempts + 1)
+    if finished:
         metrics = interactive_metrics(read_rows(args.out / NAME))
         finish(args.out / "metrics.json", metrics, run, args.json, **spent(args))
 
 
 if __name__ == "__main__":
-    sys.exit(run_main("gelab_interactive", main))
+    sys.exit(main())

@@ -6,12 +6,12 @@ Rows of ours carry ``bbox`` in pixels of ``canvas``; the authors' carry ``bbox_n
 without any box (the authors' sft.json) get theirs from ``--world``, by page and icon.
 """
 
-import argparse
 import sys
 from pathlib import Path
 
-from common import finish, positive, run_main
+from common import finish
 
+from data_engine.cli import Parser, command, positive
 from data_engine.dataset import DataError, read_json, read_rows, sha256
 from data_engine.gelab.actions import parse
 from data_engine.gelab.metrics import static_metrics
@@ -44,8 +44,9 @@ def with_box(row: dict, world: World | None) -> dict:
     return row | {"bbox": list(element.box), "canvas": list(world.graph.canvas)}
 
 
+@command("gelab_score")
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = Parser(__doc__, "python eval/gelab_score.py runs/static/predictions.jsonl")
     parser.add_argument("predictions", type=Path)
     parser.add_argument("--out", type=Path, help="where to write the metrics")
     parser.add_argument("--world", type=Path, help="world that gives boxes to rows without one")
@@ -59,4 +60,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_main("gelab_score", main))
+    sys.exit(main())

@@ -5,14 +5,14 @@
 Writes OUT/predictions.jsonl (rows plus ``prediction``; resumes) and OUT/metrics.json.
 """
 
-import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from common import answers, checked_manifest, engine_and_run, engine_flags, finish, run_main, spent
+from common import answers, checked_manifest, engine_and_run, engine_flags, finish, spent
 from shards import run_items, shard_flags
 
+from data_engine.cli import Parser, command
 from data_engine.dataset import DataError, read_rows, verified_path
 from data_engine.episode import Request
 from data_engine.gelab import prompts
@@ -29,8 +29,10 @@ def request(row: dict, folder: Path) -> Request:
     return Request(system, question["content"], folder / row["images"][0], str(row["idx"]), lambda: answer["content"])
 
 
+@command("gelab_static")
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    example = "python eval/gelab_static.py --engine transformers --model CKPT --data D/eval_ood.jsonl --out X"
+    parser = Parser(__doc__, example)
     parser.add_argument("--data", type=Path, required=True, help="eval_id.jsonl, eval_ood.jsonl or sft.jsonl")
     engine_flags(parser)
     shard_flags(parser)
@@ -53,4 +55,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_main("gelab_static", main))
+    sys.exit(main())

@@ -20,8 +20,6 @@ from common import (
     engine_and_run,
     engine_flags,
     finish,
-    positive,
-    run_main,
     side_by_side,
     spent,
 )
@@ -29,6 +27,7 @@ from engines import ENGINES, Engine
 from login_score import baselines, with_predictions
 from shards import run_items, shard_flags
 
+from data_engine.cli import Parser, command, positive
 from data_engine.dataset import read_rows, verified_path
 from data_engine.episode import Request, run_episodes
 from data_engine.geometry import Size
@@ -166,8 +165,10 @@ def without_pictures(items: list[Task], rows: list[dict], name: str, max_steps: 
     return closed_loop_metrics([trajectory(episode) for episode in episodes])
 
 
+@command("login_eval")
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    example = "python eval/login_eval.py --engine transformers --model CKPT --data D --closed-loop --out X"
+    parser = Parser(__doc__, example)
     parser.add_argument("--data", type=Path, required=True, help="folder written by data_engine.login.write")
     parser.add_argument("--closed-loop", action="store_true", help="the model fills in the form itself")
     parser.add_argument(
@@ -182,4 +183,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_main("login_eval", main))
+    sys.exit(main())

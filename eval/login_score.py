@@ -8,12 +8,12 @@ the published 13 keys; strict: what it takes to fill in the form. Beside the mod
 and the text-only one, which learn from the other episodes of the file (text-only: if the lines keep their "messages").
 """
 
-import argparse
 import sys
 from pathlib import Path
 
-from common import finish, positive, run_main, side_by_side
+from common import finish, side_by_side
 
+from data_engine.cli import Parser, command, positive
 from data_engine.dataset import DataError, read_rows, sha256
 from data_engine.login.actions import Click, Done, Pick, Type, Wait, format_answer
 from data_engine.login.baselines import BASELINES, static_answers
@@ -52,8 +52,9 @@ def with_predictions(rows: list[dict], answers: list[str]) -> list[dict]:
     return [row | {"prediction": answer} for row, answer in zip(rows, answers, strict=True)]
 
 
+@command("login_score")
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = Parser(__doc__, "python eval/login_score.py runs/login/predictions.jsonl --scoring classic")
     parser.add_argument("predictions", type=Path)
     parser.add_argument("--scoring", choices=tuple(SCORINGS), default="strict")
     parser.add_argument("--out", type=Path, help="where to write the metrics")
@@ -71,4 +72,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_main("login_score", main))
+    sys.exit(main())

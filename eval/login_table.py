@@ -6,17 +6,17 @@ table.md, curves.png and examples/*.png there. The published rows are of the pro
 steps, three of which nobody can get right (README).
 """
 
-import argparse
 import sys
 from pathlib import Path
 
 import matplotlib
-from common import run_main
 from intervals import wilson
 from login_eval import options_of
 from PIL import Image, ImageDraw, ImageFont
 
+from data_engine.cli import Parser, command
 from data_engine.dataset import DataError, read_json, read_manifest, read_rows
+from data_engine.files import write_file
 from data_engine.login.actions import parse
 from data_engine.login.env import Filling
 from data_engine.login.tasks import MODES, Task, tasks
@@ -182,8 +182,9 @@ def draw_examples(run: Path, mode: str, folder: Path) -> None:
             draw_episode(items[trajectory["key"]], trajectory, folder / f"{mode}_{name}_{i}.png")
 
 
+@command("login_table")
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split(":")[0])
+    parser = Parser(__doc__, "python eval/login_table.py runs/login_quickstart")
     parser.add_argument("run", type=Path, metavar="RUN_DIR")
     run = parser.parse_args().run
     found = {mode: results(run, mode) for mode in MODES}
@@ -193,7 +194,7 @@ def main() -> None:
     commits = sorted({file["commit"] for files in found.values() for file in files.values()})
     parts = [part for mode, files in found.items() for part in (mode_table(mode, files), seen_before(run, mode))]
     text = "\n\n".join([*filter(None, parts), LEGEND, f"Commit: {', '.join(commits)}."]) + "\n"
-    (run / "table.md").write_text(text, encoding="utf-8")
+    write_file(run / "table.md", text)
     print(text)
     draw_curves(run, found, run / "curves.png")
     for mode in found:
@@ -201,4 +202,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_main("login_table", main))
+    sys.exit(main())

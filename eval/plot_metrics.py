@@ -16,10 +16,10 @@ import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
-from common import run_main
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
+from data_engine.cli import Parser, command
 from data_engine.dataset import DataError, read_json
 
 # Title of each panel; the first seven are the published ones, in their order.
@@ -122,8 +122,11 @@ def check_counts(args: argparse.Namespace) -> None:
             raise DataError(f"--{flag}: {len(given)} for {len(args.files)} files; give one for each")
 
 
+@command("plot_metrics")
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = Parser(
+        __doc__, "python eval/plot_metrics.py --files a.json b.json --labels Base Tuned --output models.png"
+    )
     parser.add_argument("--files", type=Path, nargs="+", required=True)
     parser.add_argument("--labels", nargs="+", required=True, help="one for each file")
     parser.add_argument("--output", type=Path, required=True, help="picture to write, 150 dpi")
@@ -143,4 +146,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_main("plot_metrics", main))
+    sys.exit(main())

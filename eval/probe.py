@@ -10,13 +10,13 @@ import argparse
 import sys
 from collections.abc import Iterator
 
-from common import engine_flags, engine_of, finish, identity, positive, run_main, spent
+from common import engine_flags, engine_of, finish, identity, spent
 from intervals import wilson
 from PIL import Image
 
+from data_engine.cli import Parser, command, positive, size
 from data_engine.dataset import DataError, read_rows
 from data_engine.episode import Request
-from data_engine.geometry import Size
 from data_engine.runlog import open_run, run_chunks
 from data_engine.sight import probe, questions, screens
 
@@ -56,20 +56,17 @@ def metrics(rows: list[dict]) -> dict:
     return found | {"mean": sum(one["right"] for one in found.values()) / len(found)}
 
 
+@command("probe")
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = Parser(__doc__, "python eval/probe.py --engine transformers --model CKPT --out runs/probe")
     engine_flags(parser)
     parser.add_argument("--rows", type=positive, default=200, help="questions of each set; default: %(default)s")
     parser.add_argument("--sets", nargs="+", default=list(probe.SETS), choices=list(probe.SETS), metavar="SET")
-    parser.add_argument("--page-size", default=str(screens.PAGE), help="of pages; default: %(default)s")
+    parser.add_argument("--page-size", type=size, default=screens.PAGE, metavar="WxH", help="of pages, pixels")
     parser.add_argument("--blank", action="store_true", help="hide the screens")
     args = parser.parse_args()
     if args.engine in ("blind", "replay"):
         raise DataError(f"--engine {args.engine}: the probe has no training rows and no keys to replay; use --blank")
-    try:
-        args.page_size = Size.parse(args.page_size)
-    except ValueError as error:
-        raise DataError(f"--page-size: {error}") from None
     engine = engine_of(args, args.page_size.width * args.page_size.height)
     run = {"kind": "probe", "engine": args.engine, "model": identity(args.model), "template": args.template}
     run |= {"rows": args.rows, "sets": args.sets, "seed": args.seed, "blank": args.blank, "limit": args.limit}
@@ -94,4 +91,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_main("probe", main))
+    sys.exit(main())

@@ -6,15 +6,16 @@ Reads whatever lies below RUN_DIR: scores (run.json with answers and metrics.jso
 ms-swift), worlds and rows. What is missing is named on the page. The page holds everything and fetches nothing.
 """
 
-import argparse
 import json
 import sys
 from pathlib import Path
 
-from common import positive, run_main
 from html_report.gather import gather
 from html_report.page import render
 from html_report.pictures import Pictures
+
+from data_engine.cli import Parser, command, positive
+from data_engine.files import write_file
 
 LIMIT = 10_000_000  # bytes of a page
 
@@ -29,15 +30,9 @@ def fitting(data: dict, walks_of, pictures: Pictures, most: int) -> str:
         print(f"report: over {LIMIT // 10**6} MB; now with {most} walks of each score", file=sys.stderr)
 
 
-def write(path: Path, text: str) -> None:
-    """Write so that a reader sees the old page or the new one."""
-    half = path.with_name(path.name + ".part")
-    half.write_text(text, encoding="utf-8")
-    half.replace(path)
-
-
+@command("report")
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = Parser(__doc__, "python eval/report.py runs/quickstart")
     parser.add_argument("run", type=Path, metavar="RUN_DIR")
     parser.add_argument("--out", type=Path, help="default: RUN_DIR/report.html")
     parser.add_argument("--data", type=Path, nargs="+", default=[], help="folders with worlds and rows, if elsewhere")
@@ -52,7 +47,7 @@ def main() -> None:
     data, walks_of, pictures = gather(args.run, args.data)
     out = args.out or args.run / "report.html"
     html = fitting(data, walks_of, pictures, args.walks)
-    write(out, html)
+    write_file(out, html)
     if args.wandb:
         from html_report.to_wandb import log
 
@@ -61,4 +56,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_main("report", main))
+    sys.exit(main())

@@ -16,8 +16,11 @@ from pathlib import Path
 from api import DIALECTS
 from tqdm import tqdm
 
+from data_engine.cli import positive
 from data_engine.dataset import DataError
+from data_engine.files import write_file
 from data_engine.runlog import run_in_order
+from data_engine.shards import starter
 
 Shard = tuple[int, int]  # number from 0, how many
 Work = Callable[[Sequence, Callable[[dict], None]], None]
@@ -34,7 +37,9 @@ def shard(text: str) -> Shard:
 
 def shard_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--shard", type=shard, metavar="I/N", help="only every N-th task from I; the last one merges")
-    parser.add_argument("--nproc", type=int, default=1, metavar="N", help="N processes, one GPU each, share the tasks")
+    parser.add_argument(
+        "--nproc", type=positive, default=1, metavar="N", help="processes, one GPU each, that share the tasks"
+    )
 
 
 def run_items(args: argparse.Namespace, name: str, items: Sequence, work: Work, unit: str, group: int = 1) -> bool:
@@ -71,9 +76,8 @@ def _merged(out: Path, name: str, owners: Sequence[int], count: int) -> bool:
         lines = [path.read_bytes().splitlines(keepends=True) if path.is_file() else [] for path in paths]
         if any(len(lines[i]) != owners.count(i) or not all(x.endswith(b"\n") for x in lines[i]) for i in range(count)):
             return False
-        half, queues = out / f"{name}.part", [iter(some) for some in lines]
-        half.write_bytes(b"".join(next(queues[owner]) for owner in owners))
-        half.replace(out / name)
+        queues = [iter(some) for some in lines]
+        write_file(out / name, b"".join(next(queues[owner]) for owner in owners))
     return True
 
 
@@ -99,12 +103,15 @@ def _start_and_wait(out: Path, name: str, total: int, count: int) -> None:
 def _start(out: Path, which: Shard) -> subprocess.Popen:
     """One process, on its own GPU where there are any (more processes than GPUs share them)."""
     gpus = visible_gpus()
-    env = os.environ | ({"CUDA_VISIBLE_DEVICES": gpus[which[0] % len(gpus)]} if gpus else {})
+    tie, handle = starter()  # a process whose starter is killed ends, too
+    env = os.environ | tie | ({"CUDA_VISIBLE_DEVICES": gpus[which[0] % len(gpus)]} if gpus else {})
     folder = _folder(out, which)
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     with open(folder / LOG, "w") as log:
         command = [sys.executable, *sys.argv, "--nproc", "1", "--shard", f"{which[0]}/{which[1]}"]  # the last counts
-        return subprocess.Popen(command, env=env, stdout=log, stderr=log)
+        process = subprocess.Popen(command, env=env, stdout=log, stderr=log, pass_fds=[handle])
+    os.close(handle)
+    return process
 
 
 def visible_gpus() -> list[str]:

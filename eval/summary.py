@@ -5,15 +5,16 @@ a model was trained ``data/world`` and ``STAGE/logging.jsonl`` (STAGE: sft, st_r
 and examples/*.png there.
 """
 
-import argparse
 import sys
 from pathlib import Path
 
-from common import run_main, world_of
+from common import world_of
 from curves import STAGES, draw_stages, gains
 from PIL import Image, ImageDraw, ImageFont
 
+from data_engine.cli import Parser, command
 from data_engine.dataset import DataError, read_json, read_rows
+from data_engine.files import write_file
 from data_engine.gelab.world import World
 from data_engine.geometry import Size, to_canvas
 
@@ -155,17 +156,18 @@ def draw_examples(run: Path, folder: Path) -> list[Path]:
     return made
 
 
+@command("summary")
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split(":")[0])
+    parser = Parser(__doc__, "python eval/summary.py runs/quickstart")
     parser.add_argument("run", type=Path, metavar="RUN_DIR")
     args = parser.parse_args()
     results = read_results(args.run)
     text = f"{summary_table(results)}\n\n{gains(args.run)}{LEGEND}\n\n{by_length(results)}{sizes(results)}\n"
-    (args.run / "summary.md").write_text(text, encoding="utf-8")
+    write_file(args.run / "summary.md", text)
     print(text)
     draw_stages(args.run, results, args.run / "curves.png")
     draw_examples(args.run, args.run / "examples")
 
 
 if __name__ == "__main__":
-    sys.exit(run_main("summary", main))
+    sys.exit(main())

@@ -1,6 +1,5 @@
 """Many worlds: shards, workers, Ray and a kill change no byte; what lies in the way is refused in one line."""
 
-import fcntl
 import json
 import os
 import signal
@@ -11,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from data_engine import shards
+from data_engine import folder, shards
 from data_engine.dataset import DataError
+from data_engine.folder import only_writer
 from data_engine.gelab.build import build
 from data_engine.gelab.build_many import build_many, world_name, world_seed
 from data_engine.geometry import Size
@@ -99,11 +99,13 @@ def test_killed_and_resumed_it_ends_with_the_same_bytes(tmp_path, workers):
         time.sleep(0.005)
     os.kill(run.pid, signal.SIGKILL)
     run.wait()
-    with shards.only_run(out):  # free as soon as the workers have ended, too
+    with only_writer(out):  # free as soon as the workers have ended, too
         before = finished(out)
     assert 7 <= len(before) < 60 and not (out / "manifest.json").exists()
-    (out / "000059.part" / "pages").mkdir(parents=True, exist_ok=True)  # a world that was cut off, in any case
-    (out / "000059.part" / "pages" / "page_0.png").write_bytes(b"half")
+    left = out / "000059.part-0123456789ab"  # a world that was cut off, in any case
+    (left / "pages").mkdir(parents=True)
+    (left / "pages" / "page_0.png").write_bytes(b"half")
+    (out / ".000059.lock").write_text(left.name)
 
     again = start(out, *flags)
     said, complaints = again.communicate()
@@ -127,13 +129,9 @@ def test_the_first_ones_now_the_others_later(tmp_path, bytes_made, cli):
 
 
 def test_two_runs_at_once(tmp_path, monkeypatch):
-    monkeypatch.setattr(shards, "_PATIENCE", 0.2)
-    (tmp_path / "out").mkdir()
-    other = os.open(tmp_path / "out", os.O_RDONLY)
-    fcntl.flock(other, fcntl.LOCK_EX)
-    with pytest.raises(DataError, match="another run is at work here"):
+    monkeypatch.setattr(folder, "_PATIENCE", 0.2)
+    with only_writer(tmp_path / "out"), pytest.raises(DataError, match="out: another process is writing it"):
         build_many(tmp_path / "out", 2, options=OPTIONS)
-    os.close(other)
     build_many(tmp_path / "out", 2, options=OPTIONS)
 
 

@@ -23,7 +23,6 @@ from data_engine.login.write import write
 sys.path.insert(
     0, str(Path(__file__).resolve().parents[1] / "eval")
 )  # as Python itself does for `python eval/report.py`
-import common  # noqa: E402
 import report  # noqa: E402
 from html_report import charts, curves, diagnosis, lead, pictures, scan, to_wandb  # noqa: E402
 from html_report.gather import gather  # noqa: E402
@@ -111,7 +110,7 @@ def start(run: Path, *flags: object) -> int:
     """The exit code of `python eval/report.py RUN FLAGS`, in this process."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["eval/report.py", str(run), *map(str, flags)])
-        return common.run_main("report", report.main)
+        return report.main()
 
 
 def made(run: Path, *flags: object) -> str:

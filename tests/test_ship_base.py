@@ -136,7 +136,7 @@ def test_from_base_takes_no_family(cli, tmp_path):
 
 
 def test_where_no_base_is_the_mend_is_said(tool, tmp_path):
-    with pytest.raises(tool.UsageError, match="no base model is here; recipes/tiny_base/pretrain.sh makes one"):
+    with pytest.raises(tool.DataError, match="no base model is here; recipes/tiny_base/pretrain.sh makes one"):
         tool.copy_base(tmp_path / "model", tmp_path / "nothing")
     assert not (tmp_path / "model").exists()
 

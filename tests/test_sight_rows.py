@@ -1,6 +1,7 @@
 """The curriculum and the probe: what is asked is there, gold answers are right, and no benchmark's draw is used."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -199,7 +200,8 @@ def test_bad_arguments_are_one_line(tmp_path, capsys):
         (["--stage", "start", "--page-size", "100x100"], "multiples of 28 or 32"),
         (["--stage", "start", "--page-size", "big"], "WIDTHxHEIGHT"),
     ):
-        assert write.main([str(tmp_path / "out"), "--rows", "2", *arguments]) == 2
+        with pytest.raises(SystemExit, match="2"):
+            sys.exit(write.main([str(tmp_path / "out"), "--rows", "2", *arguments]))
         said = capsys.readouterr().err
         assert message in said and said.count("\n") == 1
     assert not any(tmp_path.iterdir())

@@ -360,7 +360,7 @@ def test_changed_pictures_are_refused(own):
     [
         ([], "one of the arguments --image --name --position --noise is required"),
         (["--image", "--name"], "not allowed with"),
-        (["--noise", 0], "--noise 0: give 1 or more"),
+        (["--noise", 0], "--noise 0: must be 1 or more"),
         (["--image", "--names", "x.tsv"], "--names goes with --name, not with --image"),
         (["--noise", 40], "a page has room for 27 more icons, not for 40; ask for fewer"),
         (["--image", "--icons", "nowhere"], "--icons nowhere: no CATEGORY/PNG/*.png below it"),

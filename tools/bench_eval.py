@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -24,10 +25,13 @@ sys.path.insert(0, str(REPO / "eval"))  # what is timed: scripts, in no package
 from engines import make_engine  # noqa: E402
 from gelab_interactive import play  # noqa: E402
 
-from data_engine.dataset import read_json, read_rows  # noqa: E402
+from data_engine.cli import Parser, command, positive, whole  # noqa: E402
+from data_engine.dataset import read_manifest, read_rows  # noqa: E402
 from data_engine.episode import Request  # noqa: E402
 from data_engine.gelab.build import build  # noqa: E402
+from data_engine.gelab.env import NavigationEpisode  # noqa: E402
 from data_engine.gelab.world import World  # noqa: E402
+from data_engine.gelab.write import KIND as ROWS  # noqa: E402
 from data_engine.gelab.write import write  # noqa: E402
 from data_engine.geometry import Size  # noqa: E402
 
@@ -66,7 +70,7 @@ def fast(engine, args: argparse.Namespace) -> tuple[float, list, list]:
     recorder, lines = Recorder(engine), []
     options = SimpleNamespace(max_steps=12, temperature=1.0, seed=0, batch_size=args.batch_size)
     begun = args.clock()
-    play(world, recorder, items, options, lines.append)
+    play(partial(NavigationEpisode, world), recorder, items, options, lines.append)
     return (args.clock() - begun) / len(recorder.asked), recorder.asked, lines
 
 
@@ -87,18 +91,19 @@ def one_at_a_time(engine, args: argparse.Namespace, asked: list) -> tuple[float,
     return ours / len(sample), stock / len(sample)
 
 
+@command("bench_eval")
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.split(":")[0])
+    parser = Parser(__doc__, "python tools/bench_eval.py --tasks 4 --attempts 1 --repeat 1")
     parser.add_argument("--model", help="checkpoint; default: an untrained one of two million weights")
     parser.add_argument("--family", default="qwen2_5_vl", choices=("qwen2_5_vl", "qwen3_vl"), help="of the untrained")
     parser.add_argument("--data", type=Path, help="rows folder with its world; default: 26 pages of 112 x 112")
-    parser.add_argument("--tasks", type=int, default=16)
-    parser.add_argument("--attempts", type=int, default=5)
-    parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--max-new-tokens", type=int, default=40)
-    parser.add_argument("--sample", type=int, default=30, help="questions asked one at a time")
-    parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--tasks", type=positive, default=16, help="tasks of tasks_ood.jsonl")
+    parser.add_argument("--attempts", type=whole(0), default=5, help="sampled ones a task")
+    parser.add_argument("--batch-size", type=positive, default=64, help="episodes at a time")
+    parser.add_argument("--max-new-tokens", type=positive, default=40, help="of an answer")
+    parser.add_argument("--sample", type=positive, default=30, help="questions asked one at a time")
+    parser.add_argument("--repeat", type=positive, default=3, help="rounds")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(sys.stderr):
         make_inputs(args, Path(folder))
@@ -108,7 +113,7 @@ def main() -> int:
 
 
 def measure(args: argparse.Namespace) -> dict:
-    max_pixels = read_json(args.data / "manifest.json")["max_pixels"]
+    max_pixels = read_manifest(args.data, ROWS)["max_pixels"]
     options = {"max_pixels": max_pixels, "max_new_tokens": args.max_new_tokens, "batch_size": args.batch_size}
     engine = make_engine("transformers", model=args.model, **options)
     on_gpu = engine.engine.model.device.type == "cuda"

@@ -4,7 +4,6 @@ CPU milliseconds, the least of ``--repeat``: the four rewards of a step of ST-RL
 beside the time of that step in the log; and a turn of MT-RL's environment without pixels: read, act, ask again.
 """
 
-import argparse
 import asyncio
 import statistics
 import sys
@@ -12,6 +11,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+
+from data_engine.cli import Parser, command, positive
+from data_engine.dataset import DataError, read_rows
 
 ANSWERS = 32  # of a step of the quickstart: four questions, eight answers each
 TURNS = 12
@@ -53,29 +55,24 @@ def turn(rows: list[dict], data: Path, answer: str, repeat: int) -> float:
     return milliseconds(lambda: asyncio.run(play()), repeat) / (TURNS - 1)
 
 
-def main() -> int:
-    from data_engine.dataset import DataError, read_rows
+@command("bench_rl")
+def main() -> None:
     from data_engine.gelab.actions import format_click
 
-    parser = argparse.ArgumentParser(description=__doc__.split(":")[0])
-    parser.add_argument("run", type=Path, metavar="RUN")
-    parser.add_argument("--repeat", type=int, default=20)
+    parser = Parser(__doc__, "python tools/bench_rl.py runs/quickstart")
+    parser.add_argument("run", type=Path, metavar="RUN", help="of recipes/quickstart.sh")
+    parser.add_argument("--repeat", type=positive, default=20, help="rounds")
     args = parser.parse_args()
     data = args.run.resolve() / "data"
-    try:
-        log = [row["step_time"] for row in read_rows(args.run / "st_rl" / "logging.jsonl") if "step_time" in row]
-        single, multi = read_rows(data / "st_rl.jsonl"), read_rows(data / "mt_rl.jsonl")
-        if not log:
-            raise DataError(f"{args.run}/st_rl/logging.jsonl: no step in it; run recipes/quickstart.sh first")
-    except (DataError, OSError) as error:
-        print(f"bench_rl: {error}", file=sys.stderr)
-        return 2
+    log = [row["step_time"] for row in read_rows(args.run / "st_rl" / "logging.jsonl") if "step_time" in row]
+    single, multi = read_rows(data / "st_rl.jsonl"), read_rows(data / "mt_rl.jsonl")
+    if not log:
+        raise DataError(f"{args.run}/st_rl/logging.jsonl: no step in it; run recipes/quickstart.sh first")
     step, spent = 1000 * statistics.median(log), rewards(single, args.repeat)
     played = turn(multi, data, format_click("x", "y", 1, 1), args.repeat)
     share = f"{spent / step:.2%} of a step of {step:,.0f} ms"
     print(f"rewards of {ANSWERS} answers, CPU ms     {spent:8.2f}   {share}, goal <= 1 %")
     print(f"turn of the environment, CPU ms   {played:8.3f}   goal <= 1")
-    return 0
 
 
 if __name__ == "__main__":

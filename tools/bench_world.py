@@ -6,7 +6,6 @@ with its 448 x 448 screenshots, all row files of it, and environment steps a sec
 rows, scripted and hard. The goals beside the figures are the project's own.
 """
 
-import argparse
 import json
 import resource
 import sys
@@ -14,6 +13,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from data_engine.cli import Parser, command, positive
 from data_engine.gelab.actions import format_click
 from data_engine.gelab.build import build
 from data_engine.gelab.env import GELabEnv, Navigation
@@ -110,10 +110,11 @@ LINES = {  # key -> (what, goal, format)
 }
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.split(":")[0])
-    parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--json", action="store_true")
+@command("bench_world")
+def main() -> None:
+    parser = Parser(__doc__, "python tools/bench_world.py --repeat 1")
+    parser.add_argument("--repeat", type=positive, default=3, help="rounds; the best counts")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         runs = [measure(Path(folder), i) for i in range(args.repeat)]
@@ -123,7 +124,6 @@ def main() -> int:
     else:
         for key, (what, goal, form) in LINES.items():
             print(f"{what:50} {form.format(best[key]):>12}   goal {goal}")
-    return 0
 
 
 if __name__ == "__main__":

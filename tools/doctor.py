@@ -18,12 +18,13 @@ from pathlib import Path
 from checkup import data, machine
 from checkup.findings import FAULT, Finding, fault
 
+from data_engine.cli import Parser, command, positive
 from data_engine.dataset import DataError, read_json
 from data_engine.gelab.world import World
 
 
-def parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+def parser() -> Parser:
+    parser = Parser(__doc__, "python tools/doctor.py --model CKPT --data data/base")
     parser.add_argument("--model", required=True, help="checkpoint folder: base model, trained, or LoRA adapter")
     parser.add_argument("--data", type=Path, required=True, help="folder of rows, of GE-Lab or of forms")
     parser.add_argument("--world", type=Path, help="GE-Lab: the world to walk; default: the one in DATA")
@@ -32,8 +33,8 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--template", help="its --template; default: ours for benchmark and family")
     train.add_argument("--system", help="its --system; recipes give none")
     train.add_argument("--tuner", choices=("full", "lora", "none"), help="default: full for GE-Lab, lora for forms")
-    train.add_argument("--batch", type=int, default=2, metavar="N", help="its --per_device_train_batch_size")
-    parser.add_argument("--rows", type=int, default=20, metavar="N", help="gold rows to send both ways")
+    train.add_argument("--batch", type=positive, default=2, metavar="N", help="its --per_device_train_batch_size")
+    parser.add_argument("--rows", type=positive, default=20, metavar="N", help="gold rows to send both ways")
     parser.add_argument("--json", action="store_true", help="print the findings as JSON")
     return parser
 
@@ -91,17 +92,14 @@ def both_paths(
     yield from machine.check_memory(machine.shape_of(base), tuner, checkup.longest, args.batch, machine.gpus())
 
 
+@command("doctor")
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
     found: list[Finding] = []
-    try:
-        for one in findings(args):
-            found.append(one)
-            if not args.json:
-                print(one, flush=True)
-    except DataError as error:
-        print(f"doctor: {error}", file=sys.stderr)
-        return 2
+    for one in findings(args):
+        found.append(one)
+        if not args.json:
+            print(one, flush=True)
     faults = sum(one.level == FAULT for one in found)
     if args.json:
         print(json.dumps({"faults": faults, "findings": [asdict(one) for one in found]}, indent=2))

@@ -18,10 +18,12 @@ import json
 import os
 import shutil
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+
+from data_engine.cli import Parser, command, positive, whole
+from data_engine.dataset import MANIFEST, DataError, changed_file, read_json, read_manifest, sha256, verified_path
+from data_engine.files import write_file
+from data_engine.folder import is_free, only_writer
 
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
@@ -36,10 +38,6 @@ PIXELS = {"shortest_edge": 56 * 56, "longest_edge": 12_845_056}  # of a picture;
 VOCAB = 768  # tokens: phrases and names are one each, and the merges are few
 
 
-class UsageError(ValueError):
-    """One line for the user."""
-
-
 def make(out: Path, family: str, size: str, seed: int = 0, vocab: int = VOCAB) -> dict:
     """Write the checkpoint ``out`` unless it is there already, and return its mark."""
     from tiny_model import shapes, vocabulary
@@ -48,7 +46,7 @@ def make(out: Path, family: str, size: str, seed: int = 0, vocab: int = VOCAB) -
     arguments = {"family": family, "size": size, "seed": seed, "vocab": vocab, "text_sha256": text}
     if (mark := _mark_of(out)) is not None:
         if mark["arguments"] != arguments:
-            raise UsageError(
+            raise DataError(
                 f"{out}: made with other arguments, {_differences(mark['arguments'], arguments)}; remove it"
             )
         return mark | {"new": False}
@@ -56,62 +54,58 @@ def make(out: Path, family: str, size: str, seed: int = 0, vocab: int = VOCAB) -
     config = shapes.make_config(family, size, tokenizer.get_vocab(), len(tokenizer))
     model = shapes.make_model(family, config, seed)
     mark = {"arguments": arguments, "parameters": model.num_parameters()}
-    with _new_folder(out) as folder:
+    with only_writer(out) as scratch, scratch() as folder:
         model.generation_config = _generation_config(tokenizer, vocabulary.NEVER_SAID)
         model.save_pretrained(folder)
         processor = _processor(family, tokenizer, shapes.PATCH[family])
         processor.save_pretrained(folder)
         processor.image_processor.save_pretrained(folder)  # preprocessor_config.json, for readers older than the pin
-        (folder / MARK).write_text(json.dumps(mark, indent=1) + "\n", encoding="utf-8")
+        mark = _marked(folder, mark)
     return mark | {"new": True}
 
 
 def copy_base(out: Path, base: Path) -> dict:
     """Copy a shipped base model to ``out`` unless it is there already; every file's hash is checked first."""
-    from data_engine.dataset import MANIFEST, read_manifest, sha256, verified_path
-
     if not base.exists():
-        raise UsageError(f"{base}: no base model is here; recipes/tiny_base/pretrain.sh makes one, or use --scratch")
+        raise DataError(f"{base}: no base model is here; recipes/tiny_base/pretrain.sh makes one, or use --scratch")
     manifest = read_manifest(base, KIND)
     arguments = {"base_sha256": sha256(base / MANIFEST)}
     if (mark := _mark_of(out)) is not None:
         if mark["arguments"] != arguments:
-            raise UsageError(f"{out}: is another tiny model; remove it")
+            raise DataError(f"{out}: is another tiny model; remove it")
         return mark | {"new": False}
     files = [verified_path(base, name, manifest=manifest) for name in manifest["files"]]
     mark = {"arguments": arguments, **manifest["arguments"]}
-    with _new_folder(out) as folder:
+    with only_writer(out) as scratch, scratch() as folder:
         for path in files:
             shutil.copyfile(path, folder / path.name)
-        (folder / MARK).write_text(json.dumps(mark, indent=1) + "\n", encoding="utf-8")
+        mark = _marked(folder, mark)
     return mark | {"new": True}
 
 
+def _marked(folder: Path, mark: dict) -> dict:
+    """Write the mark of a finished checkpoint, with the hash of each of its files."""
+    mark |= {"files": {path.name: sha256(path) for path in sorted(folder.iterdir())}}
+    write_file(folder / MARK, json.dumps(mark, indent=1) + "\n")
+    for path in folder.iterdir():
+        path.chmod(0o644)
+    return mark
+
+
 def _mark_of(out: Path) -> dict | None:
-    """The mark of an existing checkpoint; None where nothing is. Raises UsageError where something else is."""
-    if (out / MARK).is_file():
-        return json.loads((out / MARK).read_text(encoding="utf-8"))
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise UsageError(f"{out}: exists and is no tiny model; remove it or name another folder")
-    return None
+    """The mark of an existing checkpoint; None where nothing is. Raises DataError where something else is."""
+    if is_free(out):
+        return None
+    if not (out / MARK).is_file():
+        raise DataError(f"{out}: exists and is no tiny model; remove it or name another folder")
+    mark = read_json(out / MARK)
+    if changed := changed_file(out, mark.get("files", {})):
+        raise DataError(f"{out}: {changed} was changed after it was written; remove {out} and run this again")
+    return mark
 
 
 def _differences(old: dict, new: dict) -> str:
     return ", ".join(f"{key} {old.get(key)} instead of {new[key]}" for key in new if old.get(key) != new[key])
-
-
-@contextmanager
-def _new_folder(out: Path) -> Iterator[Path]:
-    """A temporary folder beside ``out`` that takes its name when all is written, and goes away if anything fails."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    try:
-        yield folder
-        for path in (folder, *folder.iterdir()):
-            path.chmod(0o755 if path.is_dir() else 0o644)
-        folder.replace(out)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _generation_config(tokenizer, never_said: list[str]):
@@ -139,29 +133,23 @@ def _processor(family: str, tokenizer, patch: int):
     return joint(image(**pictures), tokenizer, video(**pictures), chat_template=tokenizer.chat_template)
 
 
-class OneLineParser(argparse.ArgumentParser):
-    """Says what is wrong in one line, without the usage."""
-
-    def error(self, message: str):
-        self.exit(2, f"make_tiny_model: {message} (--help tells more)\n")
-
-
-def parser() -> argparse.ArgumentParser:
-    parser = OneLineParser(description=__doc__.splitlines()[0])
+def parser() -> Parser:
+    parser = Parser(__doc__, "python tools/make_tiny_model.py models/tiny --family qwen3_vl --size 2m")
     parser.add_argument("out", type=Path, metavar="OUT", help="folder to write")
     start = parser.add_mutually_exclusive_group()
     start.add_argument("--scratch", action="store_true", help="random weights (the default)")
     start.add_argument(
         "--from-base", nargs="?", const="pages", choices=tuple(BASES), help="a copy of a shipped one; default: pages"
     )
-    parser.add_argument("--family", choices=FAMILIES)
+    parser.add_argument("--family", choices=FAMILIES, help="architecture")
     parser.add_argument("--size", choices=tuple(SIZES), help="parameters, about")
-    parser.add_argument("--seed", type=int, default=0, help="of the weights; default: %(default)s")
-    parser.add_argument("--vocab", type=int, default=VOCAB, help="tokens, special ones included; default: %(default)s")
+    parser.add_argument("--seed", type=whole(), default=0, help="of the weights")
+    parser.add_argument("--vocab", type=positive, default=VOCAB, help="tokens, special ones included")
     return parser
 
 
-def main(argv: list[str] | None = None) -> int:
+@command("make_tiny_model")
+def main(argv: list[str] | None = None) -> None:
     given = parser().parse_args(argv)
     if not given.from_base and not (given.family and given.size):
         parser().error("--family and --size are needed, or --from-base")
@@ -169,15 +157,8 @@ def main(argv: list[str] | None = None) -> int:
         parser().error("--from-base has the family and size of the shipped model; leave out --family and --size")
     from transformers.utils import logging
 
-    from data_engine.dataset import DataError
-
     logging.disable_progress_bar()
-    try:
-        print(copied(given.out, BASES[given.from_base]) if given.from_base else made(given))
-    except (UsageError, DataError, OSError) as error:
-        print(f"make_tiny_model: {error}", file=sys.stderr)
-        return 2
-    return 0
+    print(copied(given.out, BASES[given.from_base]) if given.from_base else made(given))
 
 
 def copied(out: Path, base: Path) -> str:
@@ -187,12 +168,7 @@ def copied(out: Path, base: Path) -> str:
 
 
 def made(given: argparse.Namespace) -> str:
-    from tiny_model.vocabulary import VocabularyError
-
-    try:
-        mark = make(given.out, given.family, given.size, given.seed, given.vocab)
-    except VocabularyError as error:
-        raise UsageError(str(error)) from None
+    mark = make(given.out, given.family, given.size, given.seed, given.vocab)
     what = f"{given.family}, {mark['parameters']:,} parameters, {given.vocab:,} tokens, seed {given.seed}"
     return f"{given.out}: {what}: " + ("made" if mark["new"] else "is there already, made with the same arguments")
 

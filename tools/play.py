@@ -8,31 +8,29 @@ import argparse
 import sys
 from pathlib import Path
 
+from data_engine.cli import Parser, command, positive, whole
+from data_engine.dataset import DataError
 from data_engine.gelab.env import MAX_STEPS
 from data_engine.gelab.play.game import task_of
 from data_engine.gelab.play.server import PlayServer
 from data_engine.gelab.world import World
 
 
-def parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__.split(":")[0])
+def parser() -> Parser:
+    parser = Parser(__doc__, "python tools/play.py worlds/base --port 0")
     parser.add_argument("world", type=Path, metavar="WORLD", help="written by data_engine.gelab.build")
-    parser.add_argument("--port", type=int, default=8000, help="0: any free one (default: %(default)s)")
+    parser.add_argument("--port", type=whole(0, 65535), default=8000, help="0: any free one")
     parser.add_argument("--start", metavar="PAGE", help="with --goal: play this task; default: drawn ones")
-    parser.add_argument("--goal", metavar="PAGE")
-    parser.add_argument("--max-steps", type=int, default=MAX_STEPS, help="clicks of an episode (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of the drawn tasks")
+    parser.add_argument("--goal", metavar="PAGE", help="with --start")
+    parser.add_argument("--max-steps", type=positive, default=MAX_STEPS, metavar="N", help="clicks of an episode")
+    parser.add_argument("--seed", type=whole(), default=0, help="of the drawn tasks")
     return parser
 
 
 def server(args: argparse.Namespace) -> PlayServer:
-    """The server that the flags ask for. Raises ValueError, OSError."""
+    """The server that the flags ask for. Raises DataError, OSError."""
     if (args.start is None) != (args.goal is None):
-        raise ValueError("--start and --goal: give both or none")
-    if args.max_steps < 1:
-        raise ValueError(f"--max-steps {args.max_steps}: give 1 or more")
-    if not 0 <= args.port <= 65535:
-        raise ValueError(f"--port {args.port}: give 0 (any free one) to 65535")
+        raise DataError("--start and --goal: give both or none")
     world = World(args.world)
     world.check_pictures()
     task = task_of(world.graph, args.start, args.goal) if args.start else None
@@ -44,13 +42,10 @@ def server(args: argparse.Namespace) -> PlayServer:
     return serving
 
 
-def main(argv: list[str] | None = None) -> int:
+@command("play")
+def main(argv: list[str] | None = None) -> None:
     args = parser().parse_args(argv)
-    try:
-        serving = server(args)
-    except (ValueError, OSError) as error:  # DataError and WorldError are ValueErrors
-        print(f"play: {error}", file=sys.stderr)
-        return 2
+    serving = server(args)
     print(f"{args.world}: {serving.url} (Ctrl-C ends)", flush=True)
     try:
         serving.serve_forever()
@@ -58,7 +53,6 @@ def main(argv: list[str] | None = None) -> int:
         print()
     finally:
         serving.server_close()
-    return 0
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ finished; ``--json`` prints the same as a list. A training is read from ms-swift
 its predictions.jsonl or trajectories.jsonl. Nothing is written. Exit code 2: no run below the folder.
 """
 
-import argparse
 import json
 import sys
 import time
@@ -13,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from data_engine.cli import Parser, command, real
 from data_engine.dataset import DataError
 from data_engine.gelab.metrics import interactive_metrics, static_metrics
 from data_engine.login.metrics import closed_loop_metrics, strict_metrics
@@ -168,26 +168,23 @@ def show(found: list[Progress], root: Path, as_json: bool) -> None:
         print("\n".join(map(str, found)), flush=True)
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.split(":")[0])
+@command("progress")
+def main() -> None:
+    parser = Parser(__doc__, "python tools/progress.py runs/quickstart --watch")
     parser.add_argument("run", type=Path, metavar="RUN_DIR", help="folder of one run or of several")
     parser.add_argument("--watch", action="store_true", help="look again until all is finished")
-    parser.add_argument("--every", type=float, default=10.0, metavar="S", help="seconds between two looks")
+    parser.add_argument("--every", type=real(0.1), default=10.0, metavar="S", help="seconds between two looks")
     parser.add_argument("--json", action="store_true", help="print a list, with --watch one a look")
     args = parser.parse_args()
-    try:
-        while True:
-            found = list(runs(args.run, time.time()))
-            if not found:
-                raise DataError(f"{args.run}: no training or evaluation there; give a recipe's OUTPUT or a run's --out")
-            show(found, args.run, args.json)
-            if not args.watch or all(one.finished for one in found):
-                return 0
-            time.sleep(args.every)
-            print("" if args.json else time.strftime("-- %H:%M:%S"))
-    except DataError as error:
-        print(f"progress: {error}", file=sys.stderr)
-        return 2
+    while True:
+        found = list(runs(args.run, time.time()))
+        if not found:
+            raise DataError(f"{args.run}: no training or evaluation there; give a recipe's OUTPUT or a run's --out")
+        show(found, args.run, args.json)
+        if not args.watch or all(one.finished for one in found):
+            return
+        time.sleep(args.every)
+        print("" if args.json else time.strftime("-- %H:%M:%S"))
 
 
 if __name__ == "__main__":

@@ -7,12 +7,16 @@ file), tokenizer and processor files as they are, probe.json, README.md (the mod
 whole or not at all.
 """
 
-import argparse
 import json
 import math
 import shutil
 import sys
 from pathlib import Path
+
+from data_engine.cli import Parser, command
+from data_engine.dataset import DataError, read_json, sha256, write_json, write_manifest
+from data_engine.files import write_file
+from data_engine.folder import only_writer
 
 KIND = "tiny-base"
 KEPT = (
@@ -24,7 +28,6 @@ MOST = 16_000_000  # bytes of weights
 
 def stages(run: Path) -> list[dict]:
     """What each finished stage of a run tells of itself, in the order in which they ended. Raises DataError."""
-    from data_engine.dataset import DataError, read_json
 
     found = []
     for path in sorted(run.glob("*/probe/metrics.json"), key=lambda path: path.stat().st_mtime_ns):
@@ -46,7 +49,6 @@ def best(found: list[dict]) -> dict:
 
 def named(found: list[dict], name: str) -> dict:
     """The stage of that name. Raises DataError."""
-    from data_engine.dataset import DataError
 
     stages = {stage["name"]: stage for stage in found}
     if name not in stages:
@@ -62,13 +64,11 @@ def way(found: list[dict], chosen: dict) -> list[dict]:
 
 def ship(run: Path, out: Path, stage: str | None = None) -> dict:
     """Write ``out`` and return its manifest; without a ``stage`` it is the best one. Raises DataError."""
-    from data_engine.dataset import DataError, new_folder, write_json, write_manifest
-
     found = stages(run)
     chosen = named(found, stage) if stage else best(found)
     if out.exists():
         raise DataError(f"{out}: exists; remove it first")
-    with new_folder(out) as folder:
+    with only_writer(out) as scratch, scratch() as folder:
         for name in KEPT:
             if (chosen["model"] / name).is_file():
                 shutil.copyfile(chosen["model"] / name, folder / name)
@@ -76,8 +76,9 @@ def ship(run: Path, out: Path, stage: str | None = None) -> dict:
         if size > MOST:
             raise DataError(f"{chosen['model']}: {size:,} bytes in bf16, more than {MOST:,}; ship a smaller model")
         write_json(folder / "probe.json", _without_paths(chosen["probe"], run))
-        (folder / "README.md").write_text(card(out.name, found, chosen), encoding="utf-8")
-        return write_manifest(folder, KIND, {"stage": chosen["name"], "commit": chosen["probe"]["commit"]})
+        write_file(folder / "README.md", card(out.name, found, chosen))
+        hashes = {path.name: sha256(path) for path in folder.iterdir()}
+        return write_manifest(folder, KIND, {"stage": chosen["name"], "commit": chosen["probe"]["commit"]}, hashes)
 
 
 def _without_paths(probe: dict, run: Path) -> dict:
@@ -178,21 +179,15 @@ def _table(head: list[str], lines: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
-def main(argv: list[str] | None = None) -> int:
-    from data_engine.dataset import DataError
-
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("run", type=Path, metavar="RUN")
-    parser.add_argument("out", type=Path, metavar="OUT")
+@command("ship_base")
+def main(argv: list[str] | None = None) -> None:
+    parser = Parser(__doc__, "python tools/ship_base.py runs/tiny_base assets/tiny-base")
+    parser.add_argument("run", type=Path, metavar="RUN", help="of recipes/tiny_base/pretrain.sh")
+    parser.add_argument("out", type=Path, metavar="OUT", help="folder to write")
     parser.add_argument("--stage", metavar="NAME", help="ship this one; default: the best by its probe")
     args = parser.parse_args(argv)
-    try:
-        manifest = ship(args.run, args.out, args.stage)
-    except (DataError, OSError) as error:
-        print(f"ship_base: {error}", file=sys.stderr)
-        return 2
+    manifest = ship(args.run, args.out, args.stage)
     print(f"{args.out}: stage {manifest['arguments']['stage']}, {len(manifest['files'])} files")
-    return 0
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ subtree; `back` and `home` are left out, since they stand on nearly every page. 
 in breadth-first order. Several worlds: side_by_side.png, one page of each, under the name of its folder.
 """
 
-import argparse
 import math
 import sys
 from pathlib import Path
@@ -14,6 +13,7 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw
 
+from data_engine.cli import Parser, command
 from data_engine.dataset import DataError
 from data_engine.gelab.graph import ROOT, PageGraph
 from data_engine.gelab.ring import ring_places
@@ -87,19 +87,15 @@ def draw(worlds: list[World], page: str, out: Path) -> list[str]:
     return ["topology.png", "contact_sheet.png"]
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.split(":")[0])
-    parser.add_argument("worlds", type=Path, nargs="+", metavar="WORLD")
+@command("show_world")
+def main() -> None:
+    parser = Parser(__doc__, "python tools/show_world.py worlds/base --out pictures")
+    parser.add_argument("worlds", type=Path, nargs="+", metavar="WORLD", help="worlds to draw")
     parser.add_argument("--out", type=Path, required=True, help="folder for the pictures")
     parser.add_argument("--page", default=ROOT, help="the page to show of several worlds")
     args = parser.parse_args()
-    try:
-        names = draw([World(folder) for folder in args.worlds], args.page, args.out)
-    except (DataError, OSError, ValueError) as error:
-        print(f"show_world: {error}", file=sys.stderr)
-        return 2
+    names = draw([World(folder) for folder in args.worlds], args.page, args.out)
     print(f"{args.out}: {' '.join(names)}")
-    return 0
 
 
 if __name__ == "__main__":

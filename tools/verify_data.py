@@ -4,13 +4,13 @@ Every row is checked against its world or form, pixels and prompt builder. Exit 
 1: every fault, one line each: file:line, what, the mend. 2: wrong use.
 """
 
-import argparse
 import json
 import sys
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 
+from data_engine.cli import Parser, command, positive
 from data_engine.dataset import MANIFEST, DataError, read_json
 from data_engine.faults import Report
 from data_engine.gelab import verify as gelab
@@ -20,10 +20,10 @@ from data_engine.login.write import KIND as LOGIN
 SHOWN = 20  # lines per kind of fault; --json has them all
 
 
-def parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__.split(":")[0])
+def parser() -> Parser:
+    parser = Parser(__doc__, "python tools/verify_data.py data/base")
     parser.add_argument("path", type=Path, metavar="PATH", help="written by a data_engine command")
-    parser.add_argument("--limit", type=int, metavar="N", help="only the first N rows of each file")
+    parser.add_argument("--limit", type=positive, metavar="N", help="only the first N rows of each file")
     parser.add_argument("--json", action="store_true", help="print the report as JSON, with every fault")
     return parser
 
@@ -61,13 +61,10 @@ def prover(folder: Path):
     return login if kind == LOGIN else gelab
 
 
+@command("verify_data")
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
-    try:
-        report = prover(args.path).verify(args.path, args.limit, (lambda name, count: None) if args.json else show)
-    except DataError as error:
-        print(f"verify_data: {error}", file=sys.stderr)
-        return 2
+    report = prover(args.path).verify(args.path, args.limit, (lambda name, count: None) if args.json else show)
     for line in [as_json(report)] if args.json else fault_lines(report, args.path):
         print(line)
     return 1 if report.faults else 0

@@ -8,13 +8,13 @@ Killed, it goes on where it was. Flags that it does not know go to gelab_interac
 The best checkpoint has the highest Pass@1; of equals, the earliest.
 """
 
-import argparse
 import json
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+from data_engine.cli import Parser, command, real
 from data_engine.dataset import DataError, read_json, write_json
 
 REPO = Path(__file__).resolve().parents[1]
@@ -74,23 +74,20 @@ def watch(run: Path, flags: list[str], once: bool, every: float) -> dict[int, di
         time.sleep(0 if once else every)
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+@command("watch_checkpoints")
+def main() -> None:
+    example = "python tools/watch_checkpoints.py runs/gelab_sft --world data/world --tasks data/tasks_id.jsonl"
+    parser = Parser(__doc__, example)
     parser.add_argument("run", type=Path, help="a recipe's OUTPUT, the folder of the checkpoints")
     parser.add_argument("--world", required=True, help="the world of the tasks")
     parser.add_argument("--tasks", required=True, help="tasks_id.jsonl or tasks_ood.jsonl")
-    parser.add_argument("--engine", default="transformers")
-    parser.add_argument("--every", type=float, default=30.0, help="seconds between two looks")
+    parser.add_argument("--engine", default="transformers", help="who answers")
+    parser.add_argument("--every", type=real(0.1), default=30.0, help="seconds between two looks")
     parser.add_argument("--once", action="store_true", help="score what is there and end")
     args, more = parser.parse_known_args()
     flags = ["--world", args.world, "--tasks", args.tasks, "--engine", args.engine, *more]
-    try:
-        if not watch(args.run, flags, args.once, args.every):
-            raise DataError(f"{args.run}: no complete checkpoint there; give the OUTPUT of a recipe")
-    except DataError as error:
-        print(f"watch_checkpoints: {error}", file=sys.stderr)
-        return 2
-    return 0
+    if not watch(args.run, flags, args.once, args.every):
+        raise DataError(f"{args.run}: no complete checkpoint there; give the OUTPUT of a recipe")
 
 
 if __name__ == "__main__":

@@ -8,15 +8,14 @@ before. Graph and layout are DATA's, the pixels are not: OUT has a fingerprint o
 the original's under ``blank_of``.
 """
 
-import argparse
-import shutil
 import sys
 from pathlib import Path
 
 from PIL import Image
 
-from ..dataset import DataError, is_made, new_folder, read_json, read_manifest, verified_path, write_manifest
-from .graph import WorldError
+from ..cli import Parser, command
+from ..dataset import DataError, read_json, read_manifest, verified_path, write_manifest
+from ..folder import NewFolder, make_folder
 from .render import png
 from .world import KIND as WORLD
 from .world import STRUCTURE, World, fingerprint, hash_pixels, picture_path
@@ -44,40 +43,38 @@ def blank(data: Path, out: Path) -> dict:
         "blank_of": world.fingerprint,
     }
     arguments = rows["arguments"] | {"world": twin["fingerprint"]}
-    if not is_made(out, ROWS, arguments):
-        with new_folder(out) as folder:
-            for name in rows["rows"]:
-                shutil.copyfile(verified_path(data, name, ROWS, rows), folder / name)
-            _write_world(folder / "world", world, png(picture), twin)
-            write_manifest(folder, ROWS, arguments, **{name: rows[name] for name in _KEPT}, **twin)
-    return read_manifest(out, ROWS)
+
+    def fill(folder: NewFolder) -> dict:
+        for name in rows["rows"]:
+            folder.copy(verified_path(data, name, ROWS, rows), name)
+        _write_world(folder, world, png(picture), twin)
+        return {name: rows[name] for name in _KEPT} | twin
+
+    return make_folder(out, ROWS, arguments, fill)
 
 
-def _write_world(folder: Path, world: World, picture: bytes, twin: dict) -> None:
+def _write_world(folder: NewFolder, world: World, picture: bytes, twin: dict) -> None:
     """The world's structure, and the same blank picture for each page."""
-    (folder / "pages").mkdir(parents=True)
-    shutil.copyfile(world.folder / STRUCTURE, folder / STRUCTURE)
+    folder.copy(world.folder / STRUCTURE, f"world/{STRUCTURE}")
     for page in world.graph.pages:
-        (folder / picture_path(page)).write_bytes(picture)
+        folder.write(f"world/{picture_path(page)}", picture)
+    hashes = folder.hashes_below("world")
     kept = {name: world.manifest[name] for name in ("canvas", "page_size", "icons")}
-    write_manifest(folder, WORLD, world.manifest["arguments"] | {"blank": True}, **kept, **twin)
+    write_manifest(folder.path / "world", WORLD, world.manifest["arguments"] | {"blank": True}, hashes, **kept, **twin)
 
 
-def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m data_engine.gelab.blank", description=__doc__.split(":")[0])
+@command("blank")
+def main(argv: list[str] | None = None) -> None:
+    example = "python -m data_engine.gelab.blank data/base data/blank"
+    parser = Parser(__doc__, example, prog="python -m data_engine.gelab.blank")
     parser.add_argument("data", type=Path, metavar="DATA", help="folder written by data_engine.gelab.write")
     parser.add_argument("out", type=Path, metavar="OUT", help="folder to write")
     args = parser.parse_args(argv)
-    try:
-        manifest = blank(args.data, args.out)
-    except (DataError, WorldError, OSError) as error:
-        print(f"blank: {error}", file=sys.stderr)
-        return 2
+    manifest = blank(args.data, args.out)
     rows = sum(manifest["rows"].values())
     print(
         f"{args.out}: {rows:,} rows of {manifest['blank_of'][:12]}, blank, fingerprint {manifest['fingerprint'][:12]}"
     )
-    return 0
 
 
 if __name__ == "__main__":

@@ -2,12 +2,16 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
-from ..dataset import is_made, new_folder, read_json, sha256, write_manifest
+from ..cli import Parser, command, positive, size, whole
+from ..dataset import read_json, sha256
+from ..files import write_file
+from ..folder import NewFolder, make_folder
 from ..geometry import Size
+from ..shards import run_shards
 from .graph import Page, PageGraph, WorldError
 from .icons import IconSet
 from .layout import LAYOUTS, generate
@@ -45,29 +49,32 @@ def build(
     style = Style(theme, captions, LAYOUTS[layout].cards)
     arguments = _arguments(tree, seed, page_size, icon_set, structure_file, layout) | style.arguments()
     arguments |= {"scroll": scroll} if scroll else {}
-    if not is_made(out, KIND, arguments):
+
+    def fill(folder: NewFolder) -> dict:
         structure, graph = _structure(tree, seed, icon_set, structure_file, layout, scroll)
         sources = _sources(graph, icon_set, imported=structure_file is not None)
-        write_world(out, arguments, structure, Renderer(icon_set, sources, graph.canvas, page_size, style), workers)
-    return read_json(Path(out) / "manifest.json")
-
-
-def write_world(out: Path, arguments: dict, structure: dict, renderer: Renderer, workers: int = 1) -> None:
-    """Draw the pages of ``structure`` and write them as the world folder ``out``, its manifest last."""
-    screens = from_structure(structure, STRUCTURE, arguments.get("scroll", 0)).screens
-    with new_folder(out) as folder:
-        (folder / STRUCTURE).write_text(dump_structure(structure), encoding="utf-8")
-        (folder / "pages").mkdir()
-        hashes = _draw(renderer, list(screens.values()), folder, workers)
-        write_manifest(
-            folder,
-            KIND,
-            arguments,
-            fingerprint=fingerprint(structure, renderer.page_size, hashes),
-            canvas=renderer.canvas,
-            page_size=renderer.page_size,
-            icons=renderer.sources,
+        return write_world(
+            folder, structure, Renderer(icon_set, sources, graph.canvas, page_size, style), scroll, workers
         )
+
+    return make_folder(out, KIND, arguments, fill)
+
+
+def write_world(folder: NewFolder, structure: dict, renderer: Renderer, scroll: int, workers: int = 1) -> dict:
+    """Draw the pages of ``structure`` and write them into a new world folder; returns its manifest's fields."""
+    screens = from_structure(structure, STRUCTURE, scroll).screens
+    folder.write(STRUCTURE, dump_structure(structure))
+    (folder.path / "pages").mkdir()
+    pixels = {}
+    for page, digest, pixels_digest in _draw(renderer, list(screens.values()), folder.path, workers):
+        folder.add(picture_path(page), digest)
+        pixels[page] = pixels_digest
+    return {
+        "fingerprint": fingerprint(structure, renderer.page_size, pixels),
+        "canvas": renderer.canvas,
+        "page_size": renderer.page_size,
+        "icons": renderer.sources,
+    }
 
 
 def picture_hashes(icon_set: IconSet) -> dict[str, str] | None:
@@ -109,45 +116,39 @@ def _sources(graph: PageGraph, icon_set: IconSet, imported: bool) -> dict[str, s
     return dict(zip(names, known.values(), strict=False))
 
 
-def _draw(renderer: Renderer, pages: list[Page], folder: Path, workers: int) -> dict[str, str]:
-    """Write every page's picture; returns page id -> hash of its pixels. The number of workers changes no byte."""
-    if workers <= 1:
-        return _draw_some(renderer, pages, folder)
-    with ProcessPoolExecutor(workers) as pool:
-        parts = [pool.submit(_draw_some, renderer, pages[i::workers], folder) for i in range(workers)]
-        return {page: digest for part in parts for page, digest in part.result().items()}
+Drawn = tuple[str, str, str]  # page id, hash of the file, hash of the pixels
 
 
-def _draw_some(renderer: Renderer, pages: list[Page], folder: Path) -> dict[str, str]:
-    hashes = {}
+def _draw(renderer: Renderer, pages: list[Page], folder: Path, workers: int) -> Iterator[Drawn]:
+    """Write every page's picture. The number of workers changes no byte."""
+    parts = [pages[i::workers] for i in range(workers)]
+    for drawn in run_shards(partial(_draw_some, renderer, folder), parts, workers):
+        yield from drawn
+
+
+def _draw_some(renderer: Renderer, folder: Path, pages: list[Page]) -> list[Drawn]:
+    drawn = []
     for page in pages:
         picture = renderer.page(page)
-        (folder / picture_path(page.id)).write_bytes(png(picture))
-        hashes[page.id] = hash_pixels(picture)
-    return hashes
-
-
-def _size(text: str) -> Size:
-    try:
-        return Size.parse(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
+        digest = write_file(folder / picture_path(page.id), png(picture))
+        drawn.append((page.id, digest, hash_pixels(picture)))
+    return drawn
 
 
 def options() -> argparse.ArgumentParser:
     """The options that decide a world next to its seed; their names are those of ``build``. Also of ``build_many``."""
     parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument("--tree", type=int, nargs="+", default=list(TREE), help="children per page, level by level")
-    parser.add_argument("--page-size", type=_size, default=PAGE_SIZE, help="pixels, WIDTHxHEIGHT")
+    parser.add_argument("--tree", type=whole(), nargs="+", default=list(TREE), help="children per page, level by level")
+    parser.add_argument("--page-size", type=size, default=PAGE_SIZE, help="pixels, WIDTHxHEIGHT")
     parser.add_argument("--icons", type=Path, help="folder with CATEGORY/PNG/*.png; default: the built-in set")
     parser.add_argument(
         "--layout", choices=tuple(LAYOUTS), default="grid", help="where icons stand; grid: the authors'"
     )
-    parser.add_argument("--theme", choices=tuple(THEMES), default="light")
+    parser.add_argument("--theme", choices=tuple(THEMES), default="light", help="colours of pages")
     parser.add_argument("--captions", action="store_true", help="write each icon's name into its box")
     parser.add_argument(
         "--scroll",
-        type=int,
+        type=whole(0, MOST),
         default=0,
         metavar="N",
         help="pages are N half screens taller than the screen",
@@ -155,29 +156,24 @@ def options() -> argparse.ArgumentParser:
     return parser
 
 
-def parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m data_engine.gelab.build", description=__doc__.split(":")[0], parents=[options()]
-    )
+def parser() -> Parser:
+    example = "python -m data_engine.gelab.build worlds/base --workers 2"
+    parser = Parser(__doc__, example, prog="python -m data_engine.gelab.build", parents=[options()])
     parser.add_argument("out", type=Path, metavar="WORLD", help="folder to write")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--workers", type=int, default=1, help="processes that draw")
+    parser.add_argument("--seed", type=whole(), default=0, help="of graph, places and names")
+    parser.add_argument("--workers", type=positive, default=1, metavar="N", help="processes that draw")
     parser.add_argument(
         "--from-structure", dest="structure_file", type=Path, metavar="FILE", help="a ui_structure.json to import"
     )
     return parser
 
 
-def main(argv: list[str] | None = None) -> int:
+@command("build")
+def main(argv: list[str] | None = None) -> None:
     args = parser().parse_args(argv)
-    try:
-        manifest = build(**vars(args))
-    except (ValueError, OSError) as error:  # DataError and WorldError are ValueErrors
-        print(f"build: {error}", file=sys.stderr)
-        return 2
+    manifest = build(**vars(args))
     pages, what = sum(name.startswith("pages/") for name in manifest["files"]), "screens" if args.scroll else "pages"
     print(f"{args.out}: {pages} {what} of {args.page_size}, fingerprint {manifest['fingerprint'][:12]}")
-    return 0
 
 
 if __name__ == "__main__":

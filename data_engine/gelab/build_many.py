@@ -7,7 +7,6 @@ World i follows from (--seed, i) and the options alone: shards, workers, machine
 killed run goes on with the same command.
 """
 
-import argparse
 import re
 import sys
 import time
@@ -19,15 +18,17 @@ from typing import Any
 
 from tqdm import tqdm
 
-from ..dataset import MANIFEST, DataError, is_made, read_manifest, sha256, versions, write_json
+from ..cli import Parser, command, positive, whole
+from ..dataset import MANIFEST, DataError, read_manifest, sha256, versions, write_json
+from ..folder import check_arguments, only_writer
 from ..seeds import rng
-from ..shards import only_run, run_shards
+from ..shards import run_shards
 from .build import build, options
 from .world import KIND as WORLD_KIND
 
 KIND = "gelab-worlds"
 SHARD = 16  # worlds that a worker is given at a time: below a second of small worlds
-_NAME = re.compile(r"\d{6,}(\.part)?")
+_NAME = re.compile(r"(\d{6,})(\.part-[0-9a-f]{12})?|\.(\d{6,})\.lock")  # a world, or what a killed run left of it
 
 
 def world_name(number: int) -> str:
@@ -51,7 +52,7 @@ class Shard:
 
 
 def build_shard(shard: Shard) -> int:
-    """Build the worlds of a shard, each whole or not at all; returns how many."""
+    """Build the worlds of a shard, each whole or not at all; one that is there is proven. Returns how many."""
     for number in shard.numbers:
         build(shard.out / world_name(number), seed=world_seed(shard.seed, number), **shard.options)
     return len(shard.numbers)
@@ -75,22 +76,27 @@ def build_many(
     _check(worlds, workers, shard, limit)
     out = Path(out).resolve()
     options = {k: v.resolve() if isinstance(v, Path) else v for k, v in options.items()}  # for workers elsewhere
-    with only_run(out):
+    with only_writer(out):
+        out.mkdir(exist_ok=True)
         _check_folder(out, worlds)
         first = build(out / world_name(0), seed=world_seed(seed, 0), **options)  # raises if made with other options
         arguments = {"worlds": worlds, "seed": seed} | {k: v for k, v in first["arguments"].items() if k != "seed"}
-        if (out / MANIFEST).exists() and is_made(out, KIND, arguments):
-            return read_manifest(out, KIND)
-        stop = worlds if limit is None else min(limit, worlds)
-        missing = [i for i in range(stop) if not (out / world_name(i) / MANIFEST).is_file()]
-        shards = [Shard(out, tuple(missing[i : i + shard]), seed, options) for i in range(0, len(missing), shard)]
-        with tqdm(total=stop, initial=stop - len(missing), desc="worlds", unit="world", dynamic_ncols=True) as bar:
+        finished = read_manifest(out, KIND) if (out / MANIFEST).exists() else None
+        if finished:
+            check_arguments(out, finished, arguments)
+        stop = worlds if limit is None or finished else min(limit, worlds)
+        numbers = range(stop)
+        shards = [Shard(out, tuple(numbers[i : i + shard]), seed, options) for i in range(0, stop, shard)]
+        with tqdm(total=stop, desc="worlds", unit="world", dynamic_ncols=True) as bar:
             for built in run_shards(build_shard, shards, workers, ray):
                 bar.update(built)
         if stop < worlds:
             return None
         made = dict(_made(out, worlds, seed, first))
-        write_json(out / MANIFEST, {"kind": KIND, "arguments": arguments, "versions": versions(), "worlds": made})
+        if finished and finished["worlds"] != made:
+            raise DataError(f"{out}: its worlds are not those of its {MANIFEST}; remove {out} and run this again")
+        if not finished:
+            write_json(out / MANIFEST, {"kind": KIND, "arguments": arguments, "versions": versions(), "worlds": made})
     return read_manifest(out, KIND)
 
 
@@ -103,10 +109,11 @@ def _check(worlds: int, workers: int, shard: int, limit: int | None) -> None:
 def _check_folder(out: Path, worlds: int) -> None:
     """Nothing lies in ``out`` but worlds of this collection."""
     for path in out.iterdir():
-        if path.name != MANIFEST and not _NAME.fullmatch(path.name):
+        name = _NAME.fullmatch(path.name)
+        if path.name != MANIFEST and not name:
             raise DataError(f"{out}: holds {path.name}, which is no world; choose another folder")
-        if path.name != MANIFEST and int(path.stem) >= worlds:
-            raise DataError(f"{out}: holds world {path.stem}, beyond --worlds {worlds}; choose another folder")
+        if name and int(name[1] or name[3]) >= worlds:
+            raise DataError(f"{out}: holds world {name[1] or name[3]}, beyond --worlds {worlds}; choose another folder")
 
 
 def _made(out: Path, worlds: int, seed: int, first: dict) -> Iterator[tuple[str, dict]]:
@@ -123,33 +130,28 @@ def _made(out: Path, worlds: int, seed: int, first: dict) -> Iterator[tuple[str,
         yield name, {"fingerprint": made["fingerprint"], "manifest": sha256(out / name / MANIFEST)}
 
 
-def parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m data_engine.gelab.build_many", description=__doc__.split(":")[0], parents=[options()]
-    )
+def parser() -> Parser:
+    example = "python -m data_engine.gelab.build_many worlds/many --worlds 100 --tree 5 2 1 --workers 2"
+    parser = Parser(__doc__, example, prog="python -m data_engine.gelab.build_many", parents=[options()])
     parser.add_argument("out", type=Path, metavar="OUT", help="folder to write")
-    parser.add_argument("--worlds", type=int, required=True, metavar="N", help="how many")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--worlds", type=positive, required=True, metavar="N", help="how many")
+    parser.add_argument("--seed", type=whole(), default=0, help="of the collection")
     engine = parser.add_mutually_exclusive_group()
-    engine.add_argument("--workers", type=int, default=1, metavar="W", help="processes of this machine")
+    engine.add_argument("--workers", type=positive, default=1, metavar="W", help="processes of this machine")
     engine.add_argument("--ray", metavar="ADDRESS", help="of a Ray cluster, auto, or local; storage is shared")
-    parser.add_argument("--shard", type=int, default=SHARD, metavar="N", help="worlds a task; changes no byte")
-    parser.add_argument("--limit", type=int, metavar="N", help="only the first N worlds now; run again for the others")
+    parser.add_argument("--shard", type=positive, default=SHARD, metavar="N", help="worlds a task; changes no byte")
+    parser.add_argument("--limit", type=positive, metavar="N", help="only the first N now; run again for the others")
     return parser
 
 
-def main(argv: list[str] | None = None) -> int:
+@command("build_many")
+def main(argv: list[str] | None = None) -> None:
     given = vars(parser().parse_args(argv))
     world = {name: given.pop(name) for name in vars(options().parse_args([]))}
     there = sum(1 for _ in given["out"].glob(f"*[0-9]/{MANIFEST}"))
     start = time.monotonic()
-    try:
-        manifest = build_many(**given, options=world)
-    except (ValueError, OSError) as error:  # DataError and WorldError are ValueErrors
-        print(f"build_many: {error}", file=sys.stderr)
-        return 2
+    manifest = build_many(**given, options=world)
     print(_summary(given["out"], manifest, there, time.monotonic() - start))
-    return 0
 
 
 def _summary(out: Path, manifest: dict | None, there: int, seconds: float) -> str:

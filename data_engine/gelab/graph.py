@@ -10,13 +10,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from ..dataset import DataError
 from ..geometry import Size, clickable
 from .page import BACK, HEADER, HOME, ROOT, Element, Page, page_canvas, screens_of, scrolls, shown
 
 __all__ = ["BACK", "HOME", "ROOT", "Element", "Page", "PageGraph", "WorldError", "check"]
 
 
-class WorldError(ValueError):
+class WorldError(DataError):
     """A world that is broken or cannot be made; one line: what, where, the mend."""
 
 

@@ -9,7 +9,6 @@ These are the perturbed worlds of GE-Lab's Table 3, whose generator was never re
 transitions, `back`, `home`, page size and look. OUT is a world like any other, so it can be varied again.
 """
 
-import argparse
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,7 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ..dataset import DataError, is_made, read_json, sha256
+from ..cli import Parser, command, positive, whole
+from ..dataset import DataError, read_json, sha256
+from ..folder import NewFolder, make_folder
 from ..geometry import Box
 from ..seeds import rng
 from .build import picture_hashes, write_world
@@ -62,12 +63,14 @@ def vary(
     arguments |= {"distractors": distractors} if kind == "noise" else {}
     arguments |= {"page_size": list(world.page_size), "icons": picture_hashes(icon_set)} | world.style.arguments()
     arguments |= {"scroll": world.graph.scroll} if world.graph.scroll else {}
-    if not is_made(out, KIND, arguments):
+
+    def fill(folder: NewFolder) -> dict:
         graph, pictures = makers[kind]()
         structure = to_structure(graph, read_json(world.folder / STRUCTURE).get("metadata", {}))
         renderer = Renderer(icon_set, pictures, graph.canvas, world.page_size, world.style)
-        write_world(out, arguments, structure, renderer, workers)
-    return read_json(Path(out) / "manifest.json")
+        return write_world(folder, structure, renderer, graph.scroll, workers)
+
+    return make_folder(out, KIND, arguments, fill)
 
 
 def _check_pictures(world: World, icon_set: IconSet) -> None:
@@ -187,39 +190,36 @@ def _with_pages(graph: PageGraph, change: Callable[[Page], Page]) -> PageGraph:
     return PageGraph({name: change(page) for name, page in graph.pages.items()}, graph.canvas, graph.scroll)
 
 
-def parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m data_engine.gelab.vary", description=__doc__.split(":")[0])
+def parser() -> Parser:
+    example = "python -m data_engine.gelab.vary worlds/base worlds/moved --position"
+    parser = Parser(__doc__, example, prog="python -m data_engine.gelab.vary")
     parser.add_argument("world", type=Path, metavar="WORLD", help="the world to vary")
     parser.add_argument("out", type=Path, metavar="OUT", help="folder to write")
     kinds = parser.add_mutually_exclusive_group(required=True)
     kinds.add_argument("--image", action="store_true", help="other pictures, same names")
     kinds.add_argument("--name", action="store_true", help="other names, same pictures")
     kinds.add_argument("--position", action="store_true", help="other places")
-    kinds.add_argument("--noise", type=int, nargs="?", const=DISTRACTORS, metavar="N", help="N distractors a page (4)")
-    parser.add_argument("--seed", type=int, default=0)
+    kinds.add_argument(
+        "--noise", type=positive, nargs="?", const=DISTRACTORS, metavar="N", help="N distractors a page; default: 4"
+    )
+    parser.add_argument("--seed", type=whole(), default=0, help="of what is varied")
     parser.add_argument("--icons", type=Path, metavar="DIR", help="WORLD's own pictures; with --image, others")
     parser.add_argument("--names", type=Path, metavar="FILE", help="with --name: NAME<tab>OTHER, line by line")
-    parser.add_argument("--workers", type=int, default=1, help="processes that draw")
+    parser.add_argument("--workers", type=positive, default=1, metavar="N", help="processes that draw")
     return parser
 
 
-def main(argv: list[str] | None = None) -> int:
+@command("vary")
+def main(argv: list[str] | None = None) -> None:
     cli = parser()
     args = cli.parse_args(argv)
     kind = next((kind for kind in ("image", "name", "position") if getattr(args, kind)), "noise")
-    if kind == "noise" and args.noise < 1:
-        cli.error(f"--noise {args.noise}: give 1 or more")
     if args.names and kind != "name":
         cli.error(f"--names goes with --name, not with --{kind}")
-    try:
-        manifest = vary(
-            args.world, args.out, kind, args.seed, args.icons, args.names, args.noise or DISTRACTORS, args.workers
-        )
-    except (ValueError, OSError) as error:  # DataError and WorldError are ValueErrors
-        print(f"vary: {error}", file=sys.stderr)
-        return 2
+    manifest = vary(
+        args.world, args.out, kind, args.seed, args.icons, args.names, args.noise or DISTRACTORS, args.workers
+    )
     print(f"{args.out}: {kind} variant of {args.world}, fingerprint {manifest['fingerprint'][:12]}")
-    return 0
 
 
 if __name__ == "__main__":

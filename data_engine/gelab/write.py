@@ -9,14 +9,14 @@ world/           a copy of the world, so that the folder stands alone; image pat
 manifest.json    arguments, world fingerprint, prompt hash, page size, MAX_PIXELS, counts, hashes
 """
 
-import argparse
-import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ..dataset import DataError, is_made, new_folder, read_manifest, write_manifest, write_rows
+from ..cli import Parser, command, positive, whole
+from ..dataset import DataError
+from ..folder import NewFolder, make_folder
 from ..geometry import Size, fits_patches
 from . import prompts
 from .graph import PageGraph, WorldError
@@ -51,24 +51,22 @@ def write(world_folder: Path, out: Path, options: Options = Options()) -> dict:
     check_page_size(world.page_size)
     arguments = asdict(options) | {"sft_subtrees": list(options.sft_subtrees), "world": world.fingerprint}
     _check_options(options, world, out)
-    if not is_made(out, KIND, arguments):
+
+    def fill(folder: NewFolder) -> dict:
         world.check_pictures()
-        with new_folder(out) as folder:
-            shutil.copytree(world.folder, folder / "world")
-            counts, merged = _write_files(folder, world.graph, options)
-            write_manifest(
-                folder,
-                KIND,
-                arguments,
-                fingerprint=world.fingerprint,
-                prompt_sha256=prompts.sha256(world.space),
-                **space_column(world.graph),
-                page_size=world.page_size,
-                max_pixels=world.page_size.width * world.page_size.height,
-                rows=counts,
-                merged=merged,
-            )
-    return read_manifest(out, KIND)
+        folder.copy_folder(world.folder, "world", world.manifest["files"])
+        counts, merged = _write_files(folder, world.graph, options)
+        return {
+            "fingerprint": world.fingerprint,
+            "prompt_sha256": prompts.sha256(world.space),
+            **space_column(world.graph),
+            "page_size": world.page_size,
+            "max_pixels": world.page_size.width * world.page_size.height,
+            "rows": counts,
+            "merged": merged,
+        }
+
+    return make_folder(out, KIND, arguments, fill)
 
 
 def _check_options(options: Options, world: World, out: Path) -> None:
@@ -84,21 +82,21 @@ def check_page_size(size: Size) -> None:
         raise WorldError(f"page size {size}: sides must be multiples of 28 or of 32; build with 448x448")
 
 
-def _write_files(folder: Path, graph: PageGraph, options: Options) -> tuple[dict[str, int], dict[str, int]]:
+def _write_files(folder: NewFolder, graph: PageGraph, options: Options) -> tuple[dict[str, int], dict[str, int]]:
     counts, merged = {}, {}
     for name, steps in _step_files(graph, options).items():
         maker = RowMaker(graph, "world", options.clicks, options.seed, name, options.system_in_rows)
         rows = steps(maker)
-        counts[name] = write_rows(folder / name, map(without_answer, rows) if name == "st_rl.jsonl" else rows)
+        counts[name] = folder.write_rows(name, map(without_answer, rows) if name == "st_rl.jsonl" else rows)
         merged[name] = maker.merged
     mt_rl = _tasks_of_each(graph, (options.mt_rl_subtree,))
-    counts["mt_rl.jsonl"] = write_rows(
-        folder / "mt_rl.jsonl",
+    counts["mt_rl.jsonl"] = folder.write_rows(
+        "mt_rl.jsonl",
         (episode_row(i, task, graph, "world", options.system_in_rows) for i, task in enumerate(mt_rl)),
     )
     for name, subtrees in ("tasks_id.jsonl", options.sft_subtrees), ("tasks_ood.jsonl", (options.test_subtree,)):
         tasks = _tasks_of_each(graph, subtrees)
-        counts[name] = write_rows(folder / name, (task_row(i, task) for i, task in enumerate(tasks)))
+        counts[name] = folder.write_rows(name, (task_row(i, task) for i, task in enumerate(tasks)))
     return counts, merged
 
 
@@ -136,34 +134,33 @@ def _tasks_of_each(graph: PageGraph, subtrees: tuple[int, ...]) -> list[Task]:
     return [task for root in subtrees for task in all_tasks(graph, subtree_pages(graph, root))]
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     default = Options()
-    parser = argparse.ArgumentParser(prog="python -m data_engine.gelab.write", description=__doc__.split(":")[0])
+    example = "python -m data_engine.gelab.write worlds/base data/base"
+    parser = Parser(__doc__, example, prog="python -m data_engine.gelab.write")
     parser.add_argument("world", type=Path, metavar="WORLD", help="folder written by data_engine.gelab.build")
     parser.add_argument("out", type=Path, metavar="OUT", help="folder to write")
-    parser.add_argument("--seed", type=int, default=default.seed)
+    parser.add_argument("--seed", type=whole(), default=default.seed, help="of the gold points")
     parser.add_argument("--scope", choices=tuple(EDGE_COPIES), default=default.scope, help="pages SFT tasks join")
     parser.add_argument("--clicks", choices=("uniform", "center"), default=default.clicks, help="gold points in a box")
-    parser.add_argument("--sft-subtrees", type=int, nargs="+", default=list(default.sft_subtrees), metavar="N")
-    parser.add_argument("--st-rl-subtree", type=int, default=default.st_rl_subtree, metavar="N")
-    parser.add_argument("--mt-rl-subtree", type=int, default=default.mt_rl_subtree, metavar="N")
-    parser.add_argument("--test-subtree", type=int, default=default.test_subtree, metavar="N")
+    parser.add_argument(
+        "--sft-subtrees", type=positive, nargs="+", default=list(default.sft_subtrees), metavar="N", help="root pages"
+    )
+    parser.add_argument("--st-rl-subtree", type=positive, default=default.st_rl_subtree, metavar="N", help="root page")
+    parser.add_argument("--mt-rl-subtree", type=positive, default=default.mt_rl_subtree, metavar="N", help="root page")
+    parser.add_argument("--test-subtree", type=positive, default=default.test_subtree, metavar="N", help="root page")
     parser.add_argument("--system-in-rows", action="store_true", help="write the system prompt into each row")
     return parser
 
 
-def main(argv: list[str] | None = None) -> int:
+@command("write")
+def main(argv: list[str] | None = None) -> None:
     given = vars(parser().parse_args(argv))
     world, out = given.pop("world"), given.pop("out")
-    try:
-        manifest = write(world, out, Options(**given | {"sft_subtrees": tuple(given["sft_subtrees"])}))
-    except (DataError, WorldError, OSError) as error:
-        print(f"write: {error}", file=sys.stderr)
-        return 2
+    manifest = write(world, out, Options(**given | {"sft_subtrees": tuple(given["sft_subtrees"])}))
     for name, count in manifest["rows"].items():
         left_out = manifest["merged"].get(name, 0)
         print(f"{name:16} {count:7,} rows" + (f"  ({left_out:,} equal rows merged)" if left_out else ""))
-    return 0
 
 
 if __name__ == "__main__":

@@ -9,8 +9,6 @@ manifest.json  arguments, worlds and their fingerprints, prompt hash, page size,
 Training takes the first worlds of WORLDS, evaluation the last: more training worlds later leave evaluation as it was.
 """
 
-import argparse
-import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -18,13 +16,15 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from ..dataset import MANIFEST, DataError, is_made, new_folder, read_manifest, sha256, write_manifest, write_rows
+from ..cli import Parser, command, positive, whole
+from ..dataset import MANIFEST, DataError, read_manifest, sha256
+from ..folder import NewFolder, make_folder
 from ..geometry import Size
 from ..seeds import rng
 from . import prompts
 from .actions import CLICK_SPACE, space_of
 from .build_many import KIND as WORLDS_KIND
-from .graph import PageGraph, WorldError
+from .graph import PageGraph
 from .parquet import pyarrow, write_parquet
 from .rows import RowMaker
 from .tasks import Task
@@ -59,26 +59,23 @@ def write_many(worlds: Path, out: Path, options: Options) -> dict:
     page_size, space = Size(*manifest["arguments"]["page_size"]), space_of(manifest["arguments"].get("scroll", 0))
     check_page_size(page_size)
     arguments = asdict(options) | {"worlds": sha256(Path(worlds) / MANIFEST)}
-    if not is_made(out, KIND, arguments):
-        with new_folder(out) as folder:
-            writer = Writer(Path(worlds), folder, options, manifest["worlds"])
-            for split in SPLITS:
-                writer.write(split, names[split])
-            write_manifest(
-                folder,
-                KIND,
-                arguments,
-                writer.hashes,
-                split={split: {n: manifest["worlds"][n]["fingerprint"] for n in names[split]} for split in SPLITS},
-                prompt_sha256=prompts.sha256(space),
-                **({"action_space": space} if space != CLICK_SPACE else {}),
-                page_size=page_size,
-                max_pixels=page_size.width * page_size.height,
-                rows=writer.counts,
-                merged=writer.merged,
-                pyarrow=pyarrow().__version__ if options.parquet else None,
-            )
-    return read_manifest(out, KIND)
+
+    def fill(folder: NewFolder) -> dict:
+        writer = Writer(Path(worlds), folder, options, manifest["worlds"])
+        for split in SPLITS:
+            writer.write(split, names[split])
+        return {
+            "split": {split: {n: manifest["worlds"][n]["fingerprint"] for n in names[split]} for split in SPLITS},
+            "prompt_sha256": prompts.sha256(space),
+            **({"action_space": space} if space != CLICK_SPACE else {}),
+            "page_size": page_size,
+            "max_pixels": page_size.width * page_size.height,
+            "rows": writer.counts,
+            "merged": writer.merged,
+            "pyarrow": pyarrow().__version__ if options.parquet else None,
+        }
+
+    return make_folder(out, KIND, arguments, fill)
 
 
 def _check(options: Options, worlds: Path, out: Path) -> None:
@@ -107,19 +104,19 @@ def _split(worlds: dict[str, dict], options: Options) -> dict[str, list[str]]:
 class Writer:
     """Writes the files of one folder, a world at a time. ``counts``, ``merged``: of each JSON-lines file."""
 
-    def __init__(self, worlds: Path, folder: Path, options: Options, made: dict[str, dict]):
+    def __init__(self, worlds: Path, folder: NewFolder, options: Options, made: dict[str, dict]):
         self.worlds, self.folder, self.options, self.made = worlds, folder, options, made
         self.counts: dict[str, int] = {}
         self.merged: dict[str, int] = {}
-        self.hashes: dict[str, str] = {}
 
     def write(self, split: str, names: list[str]) -> None:
         file = f"{split}.jsonl"
         self.merged[file] = 0
         rows = (row for name in tqdm(names, split, unit="world") for row in self._world(split, name))
-        self.counts[file] = write_rows(self.folder / file, (row | {"idx": i} for i, row in enumerate(rows)))
+        self.counts[file] = self.folder.write_rows(file, (row | {"idx": i} for i, row in enumerate(rows)))
         if self.options.parquet:
-            write_parquet(self.folder / file, self.folder / f"{split}.parquet")
+            write_parquet(self.folder.path / file, self.folder.path / f"{split}.parquet")
+            self.folder.add(f"{split}.parquet")
 
     def _world(self, split: str, name: str) -> Iterator[dict]:
         world = self._copy(name)
@@ -140,8 +137,7 @@ class Writer:
             raise DataError(f"{self.worlds / name}: was changed after it was built; build the worlds again")
         world = World(self.worlds / name)
         world.check_pictures()
-        shutil.copytree(world.folder, self.folder / "worlds" / name)
-        self.hashes |= {f"worlds/{name}/{file}": found for file, found in world.manifest["files"].items()}
+        self.folder.copy_folder(world.folder, f"worlds/{name}", world.manifest["files"])
         return world
 
 
@@ -157,34 +153,31 @@ def draw_tasks(graph: PageGraph, count: int, seed: int, stream: str) -> list[Tas
     return tasks
 
 
-def parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m data_engine.gelab.write_many", description=__doc__.split(":")[0])
+def parser() -> Parser:
+    example = "python -m data_engine.gelab.write_many worlds/many data/many --worlds-train 90 --worlds-eval 10"
+    parser = Parser(__doc__, example, prog="python -m data_engine.gelab.write_many")
     parser.add_argument("worlds", type=Path, metavar="WORLDS", help="folder written by data_engine.gelab.build_many")
     parser.add_argument("out", type=Path, metavar="OUT", help="folder to write")
-    parser.add_argument("--worlds-train", type=int, required=True, metavar="N", help="the first N worlds")
-    parser.add_argument("--worlds-eval", type=int, required=True, metavar="N", help="the last N worlds")
-    parser.add_argument("--seed", type=int, default=Options.seed)
-    parser.add_argument("--tasks-per-world", type=int, default=Options.tasks_per_world, metavar="N")
+    parser.add_argument("--worlds-train", type=positive, required=True, metavar="N", help="the first N worlds")
+    parser.add_argument("--worlds-eval", type=positive, required=True, metavar="N", help="the last N worlds")
+    parser.add_argument("--seed", type=whole(), default=Options.seed, help="of tasks and gold points")
+    parser.add_argument("--tasks-per-world", type=positive, default=Options.tasks_per_world, metavar="N", help="drawn")
     parser.add_argument("--clicks", choices=("uniform", "center"), default=Options.clicks, help="gold points in a box")
     parser.add_argument("--system-in-rows", action="store_true", help="write the system prompt into each row")
     parser.add_argument("--parquet", action="store_true", help="also one Parquet file a split, screenshots in it")
     return parser
 
 
-def main(argv: list[str] | None = None) -> int:
+@command("write_many")
+def main(argv: list[str] | None = None) -> None:
     given = vars(parser().parse_args(argv))
     worlds, out = given.pop("worlds"), given.pop("out")
-    try:
-        manifest = write_many(worlds, out, Options(**given))
-    except (DataError, WorldError, OSError) as error:
-        print(f"write_many: {error}", file=sys.stderr)
-        return 2
+    manifest = write_many(worlds, out, Options(**given))
     for name, count in manifest["rows"].items():
         left_out = manifest["merged"][name]
         worlds = len(manifest["split"][name.removesuffix(".jsonl")])
         merged = f"  ({left_out:,} equal rows merged)" if left_out else ""
         print(f"{name:16} {count:9,} rows of {worlds:,} worlds{merged}")
-    return 0
 
 
 if __name__ == "__main__":

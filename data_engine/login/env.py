@@ -14,6 +14,7 @@ import numpy as np
 
 from ..dataset import DataError
 from ..episode import Request
+from ..files import write_file
 from ..geometry import Size
 from . import prompts
 from .actions import Action, Click, Done, ParseFailure, Pick, Type, Wait, format_action, parse
@@ -145,8 +146,8 @@ class LoginEpisode:
             return None
         file = self.screen.png(self.state.view)
         path = self.folder / f"{hashlib.sha256(file).hexdigest()[:32]}.png"
-        if not path.exists():
-            path.write_bytes(file)
+        if not path.is_file() or path.stat().st_size != len(file):
+            write_file(path, file)
         return path
 
     def answer(self, text: str) -> None:

@@ -5,13 +5,13 @@ screens/       the pictures
 manifest.json  arguments, versions, hashes
 """
 
-import argparse
-import hashlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..dataset import DataError, is_made, new_folder, read_manifest, write_manifest, write_rows
+from ..cli import Parser, command, positive, size, whole
+from ..dataset import DataError
+from ..folder import NewFolder, make_folder
 from ..gelab.render import png
 from ..geometry import Size, fits_patches
 from . import questions, screens
@@ -27,40 +27,36 @@ def write(out: Path, stage: str, count: int, seed: int, page_size: Size = screen
     if not fits_patches(page_size):
         raise DataError(f"--page-size {page_size}: sides must be multiples of 28 or 32; 224x224 suits both families")
     arguments = {"stage": stage, "rows": count, "seed": seed, "page_size": str(page_size)}
-    if not is_made(out, KIND, arguments):
-        with new_folder(out) as folder:
-            (folder / "screens").mkdir()
-            hashes: dict[str, str] = {}
-            write_rows(folder / "rows.jsonl", _rows(folder, stage, count, seed, page_size, hashes))
-            max_pixels = page_size.width * page_size.height
-            write_manifest(folder, KIND, arguments, hashes, prompt_sha256=questions.sha256(), max_pixels=max_pixels)
-    return read_manifest(out, KIND)
+
+    def fill(folder: NewFolder) -> dict:
+        folder.write_rows("rows.jsonl", _rows(folder, stage, count, seed, page_size))
+        return {"prompt_sha256": questions.sha256(), "max_pixels": page_size.width * page_size.height}
+
+    return make_folder(out, KIND, arguments, fill)
 
 
-def _rows(folder: Path, stage: str, count: int, seed: int, page_size: Size, hashes: dict[str, str]) -> Iterator[dict]:
-    """The rows of a stage; their pictures are written on the way, and the files' hashes added."""
+def _rows(folder: NewFolder, stage: str, count: int, seed: int, page_size: Size) -> Iterator[dict]:
+    """The rows of a stage; their pictures are written on the way."""
     for i, (messages, screen) in enumerate(rows(STAGES[stage], seed, stage, count, page_size)):
-        picture, file = f"screens/{i:06d}.png", png(screen.picture)
-        (folder / picture).write_bytes(file)
-        hashes[picture] = hashlib.sha256(file).hexdigest()
+        picture = f"screens/{i:06d}.png"
+        folder.write(picture, png(screen.picture))
         yield {"messages": messages, "images": [picture]}
 
 
-def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("out", type=Path, metavar="OUT")
+@command("sight.write")
+def main(argv: list[str] | None = None) -> None:
+    example = "python -m data_engine.sight.write screens/shapes --stage shapes --rows 100"
+    parser = Parser(__doc__, example, prog="python -m data_engine.sight.write")
+    parser.add_argument("out", type=Path, metavar="OUT", help="folder to write")
     parser.add_argument("--stage", required=True, help=", ".join(STAGES))
-    parser.add_argument("--rows", type=int, required=True, help="screens, one conversation each")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--page-size", default=str(screens.PAGE), help="default: %(default)s")
+    parser.add_argument("--rows", type=positive, required=True, help="screens, one conversation each")
+    parser.add_argument("--seed", type=whole(), default=0, help="of the screens")
+    parser.add_argument(
+        "--page-size", type=size, default=screens.PAGE, metavar="WxH", help="pixels, multiples of 28 or 32"
+    )
     args = parser.parse_args(argv)
-    try:
-        manifest = write(args.out, args.stage, args.rows, args.seed, Size.parse(args.page_size))
-    except ValueError as error:  # DataError is one
-        print(f"data_engine.sight.write: {error}", file=sys.stderr)
-        return 2
+    manifest = write(args.out, args.stage, args.rows, args.seed, args.page_size)
     print(f"{args.out}: {args.rows} screens of stage {args.stage}, {len(manifest['files']) - 1} pictures")
-    return 0
 
 
 if __name__ == "__main__":

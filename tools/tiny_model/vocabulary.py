@@ -16,6 +16,7 @@ from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_to
 from transformers import Qwen2Tokenizer
 from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX
 
+from data_engine.dataset import DataError
 from data_engine.gelab import actions, graph, prompts
 from data_engine.gelab.icons import IconSet
 from data_engine.login import actions as login_actions
@@ -71,10 +72,6 @@ CHAT_TEMPLATE = """{%- set default_system = DEFAULT_SYSTEM -%}
 {%- endif -%}
 """
 _DEFAULT_SYSTEM = {"qwen2_5_vl": "'You are a helpful assistant.'", "qwen3_vl": "''"}
-
-
-class VocabularyError(ValueError):
-    """A vocabulary size that cannot be had."""
 
 
 def corpus() -> Iterator[str]:
@@ -144,12 +141,10 @@ def make_tokenizer(family: str, size: int) -> Qwen2Tokenizer:
     added = [*fixed, *words]
     least = BYTES + len(added)
     if size < least:
-        raise VocabularyError(f"--vocab {size}: {BYTES} bytes, phrases, names and special tokens need {least} or more")
+        raise DataError(f"--vocab {size}: {BYTES} bytes, phrases, names and special tokens need {least} or more")
     vocab, merges = _learn(size - len(added))
     if len(vocab) + len(added) < size:
-        raise VocabularyError(
-            f"--vocab {size}: the text to learn from gives {len(vocab) + len(added)} at most; ask for less"
-        )
+        raise DataError(f"--vocab {size}: the text to learn from gives {len(vocab) + len(added)} at most; ask for less")
     tokenizer = Qwen2Tokenizer(vocab, merges, unk_token=None, model_max_length=MAX_LENGTH)
     tokenizer.add_tokens([AddedToken(token, special=token in SPECIAL, normalized=False) for token in fixed])
     tokenizer.add_tokens([AddedToken(word, single_word=True, normalized=False) for word in words])

@@ -14,6 +14,7 @@ from threading import Thread
 
 from ...dataset import DataError
 from ...episode import Request
+from ...files import write_file
 from ...geometry import THOUSAND, in_range
 from ..actions import Click, Complete, ParseFailure
 from ..env import MAX_STEPS, NavigationEpisode
@@ -68,11 +69,8 @@ class Browser:
         path = self.folder / f"{game.state.page}.png"
         if not path.is_file():
             self._show(game, key)
-            self.folder.mkdir(parents=True, exist_ok=True)
-            half = path.with_name(path.name + ".part")
             width, height = self.world.page_size
-            half.write_bytes(self.tab.screenshot(clip={"x": 0, "y": 0, "width": width, "height": height}))
-            half.replace(path)
+            write_file(path, self.tab.screenshot(clip={"x": 0, "y": 0, "width": width, "height": height}))
         return path
 
     def click(self, game: Game, key: str, x: int, y: int) -> None:
