@@ -64,7 +64,7 @@ def make_folder(out: Path, kind: str, arguments: dict, fill: Callable[[NewFolder
     ``fill`` writes the files and returns the manifest's other fields. Raises DataError: another writer is at work
     here; made with other arguments; changed since. ``out`` is then as it was.
     """
-    out = Path(out)
+    out, place = Path(out), Path(os.path.realpath(out))  # the place outlasts a working folder that is replaced
     if not is_made(out, kind, arguments):
         with only_writer(out) as scratch:
             if not is_made(out, kind, arguments):
@@ -72,7 +72,7 @@ def make_folder(out: Path, kind: str, arguments: dict, fill: Callable[[NewFolder
                     folder = NewFolder(path)
                     fields = fill(folder)
                     write_manifest(path, kind, arguments, folder.hashes, **fields)
-    return read_manifest(out, kind)
+    return read_manifest(place, kind)
 
 
 def is_made(out: Path, kind: str, arguments: dict) -> bool:

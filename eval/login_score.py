@@ -56,7 +56,7 @@ def with_predictions(rows: list[dict], answers: list[str]) -> list[dict]:
 def main() -> None:
     parser = Parser(__doc__, "python eval/login_score.py runs/login/predictions.jsonl --scoring classic")
     parser.add_argument("predictions", type=Path)
-    parser.add_argument("--scoring", choices=tuple(SCORINGS), default="strict")
+    parser.add_argument("--scoring", choices=tuple(SCORINGS), default="strict", help="which rules")
     parser.add_argument("--out", type=Path, help="where to write the metrics")
     parser.add_argument("--limit", type=positive, help="only the first N rows")
     parser.add_argument("--json", action="store_true", help="print the metrics as JSON")

@@ -127,13 +127,13 @@ def main() -> None:
     parser = Parser(
         __doc__, "python eval/plot_metrics.py --files a.json b.json --labels Base Tuned --output models.png"
     )
-    parser.add_argument("--files", type=Path, nargs="+", required=True)
+    parser.add_argument("--files", type=Path, nargs="+", required=True, help="metrics.json files")
     parser.add_argument("--labels", nargs="+", required=True, help="one for each file")
     parser.add_argument("--output", type=Path, required=True, help="picture to write, 150 dpi")
     parser.add_argument("--families", nargs="+", choices=tuple(FAMILIES), help="one for each file")
     parser.add_argument("--tuned", nargs="+", choices=("yes", "no"), help="one for each file")
     parser.add_argument("--metrics", nargs="+", help="keys to draw; default: all known ones that a file has")
-    parser.add_argument("--title", default="Model comparison")
+    parser.add_argument("--title", default="Model comparison", help="above the picture")
     args = parser.parse_args()
     check_counts(args)
     metrics = [metrics_of(path) for path in args.files]

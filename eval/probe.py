@@ -61,7 +61,9 @@ def main() -> None:
     parser = Parser(__doc__, "python eval/probe.py --engine transformers --model CKPT --out runs/probe")
     engine_flags(parser)
     parser.add_argument("--rows", type=positive, default=200, help="questions of each set; default: %(default)s")
-    parser.add_argument("--sets", nargs="+", default=list(probe.SETS), choices=list(probe.SETS), metavar="SET")
+    parser.add_argument(
+        "--sets", nargs="+", default=list(probe.SETS), choices=list(probe.SETS), metavar="SET", help="of questions"
+    )
     parser.add_argument("--page-size", type=size, default=screens.PAGE, metavar="WxH", help="of pages, pixels")
     parser.add_argument("--blank", action="store_true", help="hide the screens")
     args = parser.parse_args()
