@@ -25,6 +25,7 @@ Main = Callable[..., int | None]
 _FIXES = {
     errno.ENOSPC: "free some disk and run this again",
     errno.EDQUOT: "free some disk and run this again",
+    errno.EFBIG: "raise the limit of a file's size and run this again",
     errno.EACCES: "choose a place that you may use",
     errno.EPERM: "choose a place that you may use",
     errno.EROFS: "choose a place that you may write",

@@ -3,6 +3,8 @@
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -156,3 +158,22 @@ def test_files_are_whole_or_the_old_ones(tmp_path, monkeypatch):
     with pytest.raises(ZeroDivisionError):
         write_file(tmp_path / "new" / "a.txt", "def")
     assert names(tmp_path / "new") == ["a.txt"] and (tmp_path / "new" / "a.txt").read_text() == "abc"
+
+
+def test_a_process_ends_with_the_one_that_started_it(tmp_path):
+    """Killed, too: else a shard would write on beside the run that resumes."""
+    child = (
+        "import time; from data_engine.shards import end_with_starter; end_with_starter(); print('up'); time.sleep(60)"
+    )
+    parent = (
+        "import os, subprocess, sys, time; from data_engine.shards import starter\n"
+        "tie, handle = starter()\n"
+        f"child = subprocess.Popen([sys.executable, '-uc', {child!r}], env=os.environ | tie, pass_fds=[handle])\n"
+        "os.close(handle); print(child.pid, flush=True); time.sleep(60)"
+    )
+    started = subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE, text=True)
+    pid = int(started.stdout.readline())
+    assert started.stdout.readline() == "up\n" and Path(f"/proc/{pid}").exists()
+    started.kill()
+    started.wait()
+    wait_for(lambda: not Path(f"/proc/{pid}").exists() or " Z " in Path(f"/proc/{pid}/stat").read_text())
