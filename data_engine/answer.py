@@ -21,7 +21,9 @@ rewards of format use, takes exactly the declared format. Everything is total an
 """
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from heapq import merge
 
 _END_TOKENS = ("<|im_end|>", "<|endoftext|>")
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -134,19 +136,32 @@ def _prose(text: str, grammar: Grammar) -> str:
 def _read_actions(text: str, start: int, grammar: Grammar, empty: Reading) -> Reading:
     """The action at ``start``, those after each further label, and what stands below them."""
     actions: list[re.Match] = []
+    marks = merge(ACTION.finditer(text, start), grammar.below.finditer(text, start), key=re.Match.start)
     while True:
         action = _action_at(text, start, grammar)
         if action is None:
-            return Reading(empty.prose, actions, empty.labelled, missing=_AROUND.match(text, start).end())
-        following = ACTION.search(text, action.end())
-        end = following.start() if following else len(text)
-        more = list(grammar.below.finditer(text, action.end(), end))
+            return replace(empty, actions=actions, missing=_AROUND.match(text, start).end())
+        more, following = _until_label(marks, action.end())
         actions += [action, *more]
+        end = following.start() if following else len(text)
         if _is_crowded(text, action.end(), end, more, grammar.lead if following else None):
-            return Reading(empty.prose, actions, empty.labelled, crowded=True)
+            return replace(empty, actions=actions, crowded=True)
         if following is None:
-            return Reading(empty.prose, actions, empty.labelled)
+            return replace(empty, actions=actions)
         start = following.end()
+
+
+def _until_label(marks: Iterator[re.Match], start: int) -> tuple[list[re.Match], re.Match | None]:
+    """The actions from ``start`` up to the next label, and that label; one in the text of an action is none."""
+    more = []
+    for mark in marks:
+        if mark.start() < start:
+            continue
+        if mark.re is ACTION:
+            return more, mark
+        more.append(mark)
+        start = mark.end()
+    return more, None
 
 
 def _action_at(text: str, start: int, grammar: Grammar) -> re.Match | None:
