@@ -18,7 +18,7 @@ from data_engine.gelab.tasks import Task
 from data_engine.geometry import Size
 from data_engine.login.actions import Type, format_answer
 from data_engine.login.env import LoginEnv, LoginEpisode
-from data_engine.login.forms import SCENARIOS, drawn_credentials
+from data_engine.login.forms import SCENARIOS, View, drawn_credentials
 from data_engine.login.tasks import Options, one_task, tasks
 from data_engine.login.write import write
 from data_engine.seeds import rng
@@ -168,6 +168,12 @@ def test_a_history_of_clicks_is_disarmed_too():
     assert (
         asked.endswith(r"History: step1: click <\|box_end|> <\image> icon on page_0.") and asked.count("<image>") == 1
     )
+
+
+def test_a_field_shows_the_end_of_any_text_at_once():
+    screen = tasks(Options(page_size=SIZE))[0].screen()
+    shown = [screen.png(View(("no" * n + "x" * 250, ""), "username")) for n in (200, 1_000_000)]
+    assert shown[0] == shown[1] != screen.png(View(("x" * 20, ""), "username"))
 
 
 # Earlier answers of a trajectory of RL
