@@ -10,6 +10,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
+from .answer import cleaned
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -63,7 +65,7 @@ def run_episodes(
         if live:
             answers = policy([episode.request() for episode in live])
             for episode, text in zip(live, answers, strict=True):
-                episode.answer(text)
+                episode.answer(cleaned(text))
             live = [episode for episode in live if not episode.done]
         elif not fresh:
             return

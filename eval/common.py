@@ -10,6 +10,7 @@ from pathlib import Path
 from api import CACHE, DIALECTS, usage
 from engines import CHECKPOINTS, ENGINES, Engine, make_engine
 
+from data_engine.answer import cleaned
 from data_engine.cli import json_object, positive, real, whole
 from data_engine.dataset import DataError, read_manifest, sha256, verified_path, write_json
 from data_engine.episode import Request
@@ -49,7 +50,7 @@ def answers(engine: Engine, asked: Sequence[Request], args: argparse.Namespace) 
     """Greedy answers, in order. A checkpoint gets several batches at once, to sort them and to ask equals once."""
     size = args.batch_size * (AT_ONCE if args.engine in CHECKPOINTS else 1)
     for start in range(0, len(asked), size):
-        yield from engine.answer(asked[start : start + size], temperature=0.0, seed=args.seed)
+        yield from map(cleaned, engine.answer(asked[start : start + size], temperature=0.0, seed=args.seed))
 
 
 def set_batch_size(args: argparse.Namespace) -> None:

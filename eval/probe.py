@@ -14,6 +14,7 @@ from common import engine_flags, engine_of, finish, identity, spent
 from intervals import wilson
 from PIL import Image
 
+from data_engine.answer import cleaned
 from data_engine.cli import Parser, command, positive, size
 from data_engine.dataset import DataError, read_rows
 from data_engine.episode import Request
@@ -81,7 +82,7 @@ def main() -> None:
             Request(row["system"], row["prompt"], args.out / row["image"], f"{row['set']}/{row['idx']}", gold(row))
             for row in chunk
         ]
-        answers = engine.answer(asked, temperature=0, seed=args.seed)
+        answers = map(cleaned, engine.answer(asked, temperature=0, seed=args.seed))
         return [row | {"prediction": answer} for row, answer in zip(chunk, answers, strict=True)]
 
     def gold(row: dict):

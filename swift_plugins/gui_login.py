@@ -19,6 +19,7 @@ from swift.rewards import ORM, orms
 from swift.rollout.gym_env import Env, envs
 from swift.rollout.multi_turn import multi_turns
 
+from data_engine.answer import cleaned
 from data_engine.dataset import DataError
 from data_engine.login.env import episode_of
 from data_engine.login.scoring import reward
@@ -65,7 +66,7 @@ class FormEnv(Env):
         return request.prompt, {}, request.system
 
     async def step(self, action):
-        self.episode.answer(action[-1]["content"])
+        self.episode.answer(cleaned(action[-1]["content"]))
         done = self.won or self.episode.done
         return self.episode.request().prompt, float(self.won), done, {}
 
@@ -107,7 +108,7 @@ class LoginStep(ORM):
             raise DataError("the rows have no columns 'truth' and 'mode': login_step needs --dataset login/rows")
         names = [name for name in ("episode", "step", "truth", "mode") if name in columns]
         rows = ({name: columns[name][i] for name in names} for i in range(len(completions)))
-        return [reward(text, row) for text, row in zip(completions, rows, strict=True)]
+        return [reward(cleaned(text), row) for text, row in zip(completions, rows, strict=True)]
 
 
 envs["login"] = FormEnv

@@ -20,6 +20,7 @@ from pathlib import Path
 from swift.rollout.gym_env import Env, envs
 from swift.rollout.multi_turn import GYMScheduler, multi_turns
 
+from data_engine.answer import cleaned, disarmed
 from data_engine.dataset import DataError
 from data_engine.gelab.env import MAX_STEPS, episode_of
 from data_engine.gelab.prompts import IMAGE
@@ -51,7 +52,7 @@ class GelabEnv(Env):
         return request.prompt, {}, request.system
 
     async def step(self, action):
-        self.episode.answer(action[-1]["content"])
+        self.episode.answer(cleaned(action[-1]["content"]))
         return self.episode.request().prompt, float(self.episode.state.won), self.episode.done, {}
 
     async def close(self): ...
@@ -74,6 +75,7 @@ class PictureScheduler(GYMScheduler):
         env = self._envs[infer_request.uuid]
         check_pictures(env, infer_request)
         result = await super().on_turn_end(infer_request, response_choice, current_turn)
+        disarm_answers(infer_request)
         images = list(infer_request.images)  # a copy: the host turns its list into base64
         result["rollout_infos"] |= {**env.record(), "images": images}
         if self.check_finished(infer_request, response_choice, current_turn):  # cut off, or the last turn
@@ -98,6 +100,16 @@ def check_pictures(env, request) -> None:
     tags = sum(message["content"].count(IMAGE) for message in request.messages if message["role"] == "user")
     if tags != len(request.images):
         raise RuntimeError(f"{env.key}: {tags} {IMAGE} tags for {len(request.images)} pictures in the request")
+
+
+def disarm_answers(request) -> None:
+    """No answer that is kept as text may hold a placeholder: the host would put a screenshot there.
+
+    Answers that are kept as token ids come back as they were sampled: there a placeholder is plain letters.
+    """
+    for message in request.messages:
+        if message["role"] == "assistant" and isinstance(message["content"], str):
+            message["content"] = disarmed(cleaned(message["content"]))
 
 
 class GelabClick(PictureScheduler):

@@ -18,6 +18,7 @@ DataError.
 
 from swift.rewards import ORM, orms
 
+from data_engine.answer import cleaned
 from data_engine.dataset import DataError
 from data_engine.gelab.actions import CLICK_SPACE, Answer, ParseFailure, parse
 from data_engine.gelab.scoring import Gold, closeness, gold_of, score
@@ -37,8 +38,8 @@ class StepReward(ORM):
     """A reward of one answer, from the answer and its row's gold."""
 
     def __call__(self, completions: list[str], **columns) -> list[float]:
-        found = golds(columns, len(completions))
-        return [float(self.worth(parse(text, gold.space), gold)) for text, gold in zip(completions, found, strict=True)]
+        asked = zip(map(cleaned, completions), golds(columns, len(completions)), strict=True)
+        return [float(self.worth(parse(text, gold.space), gold)) for text, gold in asked]
 
     def worth(self, answer: Answer, gold: Gold) -> float:
         raise NotImplementedError
@@ -85,7 +86,8 @@ class GelabParseRate(ORM):
         if any("parse_failures" in (infos or {}) for infos in columns.get("rollout_infos", [])):
             return [1 - record["parse_failures"] / len(record["step_rewards"]) for record in records(columns)]
         spaces = columns.get("action_space", [None] * len(completions))
-        read = [parse(text, space or CLICK_SPACE) for text, space in zip(completions, spaces, strict=True)]
+        asked = zip(map(cleaned, completions), spaces, strict=True)
+        read = [parse(text, space or CLICK_SPACE) for text, space in asked]
         return [float(not isinstance(answer.action, ParseFailure)) for answer in read]
 
 

@@ -1,14 +1,13 @@
 """The forms in RL: rollouts through the host's own loops with scripted answers, the dataset, and the rewards."""
 
-import asyncio
 import base64
 import gc
 import hashlib
 import json
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
+from rollouts import play, scheduler_of, serve
 
 from data_engine.dataset import DataError, read_rows
 from data_engine.geometry import Size
@@ -22,8 +21,6 @@ pytest.importorskip("swift")
 PAGE = Size(256, 192)
 KINDS = [("hard", "login", "coord"), ("hard", "registration", "som"), ("scripted", "login", "som")]
 KINDS += [("published", "login", "coord")]
-# a tokenizer with one token a character, because the host keeps earlier answers as token ids
-CHARACTERS = SimpleNamespace(decode=lambda ids, **_: "".join(map(chr, ids)))
 
 
 @pytest.fixture(scope="module", params=KINDS, ids="-".join)
@@ -57,39 +54,7 @@ def loaded(folder: Path, name: str = "login/tasks") -> list[dict]:
 
 
 def scheduler(name: str = "login_form", max_turns: int | None = 24):
-    from swift.rollout.multi_turn import multi_turns
-
-    return multi_turns[name](max_turns=max_turns, tokenizer=CHARACTERS)
-
-
-def request_of(row: dict, uuid: str = "0"):
-    from swift.infer_engine.protocol import RolloutInferRequest
-
-    data = {"env_config": row["env_config"] and dict(row["env_config"])}
-    images = [image["path"] if isinstance(image, dict) else image for image in row["images"]]
-    return RolloutInferRequest(messages=[dict(m) for m in row["messages"]], images=images, data_dict=data, uuid=uuid)
-
-
-def response_of(text: str, finish_reason: str = "stop"):
-    from swift.infer_engine.protocol import ChatCompletionResponse, ChatCompletionResponseChoice, ChatMessage, UsageInfo
-
-    choice = ChatCompletionResponseChoice(0, ChatMessage("assistant", text), finish_reason, token_ids=[*map(ord, text)])
-    return ChatCompletionResponse("scripted", [choice], UsageInfo(0, 0, 0))
-
-
-def play(scheduler, rows: list[dict], answer, finish_reason: str = "stop") -> list:
-    """Trajectories of the host's colocate loop; ``answer(request, form)`` is the policy, shown the state it may use."""
-    from swift.infer_engine.protocol import RolloutOutput
-    from swift.rollout.agent_loop import invoke_async_hook, run_multi_turn
-
-    def rollout(requests, _):
-        episodes = [scheduler._envs[request.uuid].episode for request in requests]
-        said = [answer(request, episode) for request, episode in zip(requests, episodes, strict=True)]
-        return [RolloutOutput(response=response_of(text, finish_reason)) for text in said]
-
-    requests = [request_of(row, str(i)) for i, row in enumerate(rows)]
-    invoke_async_hook(scheduler.on_trajectory_start(requests))
-    return run_multi_turn(requests, rollout(requests, None), scheduler, rollout, None, scheduler.max_turns)
+    return scheduler_of(name, max_turns)
 
 
 def right(request, episode) -> str:
@@ -222,16 +187,6 @@ def test_what_the_trainer_sees(hard, mode):
     assert [m["content"].count("<image>") for m in out.messages if m["role"] == "user"] == [1] * 7
     assert [m["role"] for m in out.messages] == ["system"] + ["user", "assistant"] * 7
     assert rounds._envs == {}
-
-
-def serve(rounds, row: dict, answer):
-    """One trajectory of the host's server loop."""
-
-    async def infer_async(request, config, **kwargs):
-        return response_of(answer(request, rounds._envs[request.uuid].episode))
-
-    rounds.infer_engine = SimpleNamespace(infer_async=infer_async, tokenizer=CHARACTERS, template=None)
-    return asyncio.run(rounds.run(request_of(row), None))
 
 
 def test_the_host_can_open_the_pictures(hard):

@@ -1,13 +1,13 @@
 """Multi-turn rollouts through the host's own loops, colocate and server, with scripted answers and no model."""
 
-import asyncio
 import base64
 import gc
 import json
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
+import rollouts
+from rollouts import CHARACTERS, scheduler_of
 
 from data_engine.gelab.actions import format_click
 from data_engine.gelab.build import build
@@ -20,8 +20,6 @@ pytest.importorskip("swift")
 
 MAX_TURNS = 6  # the longest task of the small world takes 5 clicks
 SCHEDULERS = ("gelab_click", "gelab_click_complete")
-# a tokenizer with one token a character, because the host keeps earlier answers as token ids
-CHARACTERS = SimpleNamespace(decode=lambda ids, **_: "".join(map(chr, ids)))
 
 
 @pytest.fixture(scope="module")
@@ -40,53 +38,20 @@ def with_paths(data: Path) -> list[dict]:
 
 @pytest.fixture
 def scheduler(request):
-    from swift.rollout.multi_turn import multi_turns
-
-    import swift_plugins.register  # noqa: F401  (importing it registers)
-
-    return multi_turns[getattr(request, "param", "gelab_click")](max_turns=MAX_TURNS, tokenizer=CHARACTERS)
+    return scheduler_of(getattr(request, "param", "gelab_click"), MAX_TURNS)
 
 
 both = pytest.mark.parametrize("scheduler", SCHEDULERS, indirect=True)
 
 
-def request_of(row: dict, uuid: str = "0"):
-    from swift.infer_engine.protocol import RolloutInferRequest
-
-    data = {"env_config": dict(row["env_config"])}
-    return RolloutInferRequest(
-        messages=[dict(m) for m in row["messages"]], images=list(row["images"]), data_dict=data, uuid=uuid
-    )
-
-
-def response_of(text: str, finish_reason: str = "stop"):
-    from swift.infer_engine.protocol import ChatCompletionResponse, ChatCompletionResponseChoice, ChatMessage, UsageInfo
-
-    choice = ChatCompletionResponseChoice(0, ChatMessage("assistant", text), finish_reason, token_ids=[*map(ord, text)])
-    return ChatCompletionResponse("scripted", [choice], UsageInfo(0, 0, 0))
-
-
 def play(scheduler, rows: list[dict], answer, finish_reason: str = "stop") -> list:
     """Trajectories of the host's colocate loop; ``answer(request)`` is the policy."""
-    from swift.infer_engine.protocol import RolloutOutput
-    from swift.rollout.agent_loop import invoke_async_hook, run_multi_turn
-
-    def rollout(requests, _):
-        return [RolloutOutput(response=response_of(answer(r), finish_reason)) for r in requests]
-
-    requests = [request_of(row, str(i)) for i, row in enumerate(rows)]
-    invoke_async_hook(scheduler.on_trajectory_start(requests))
-    return run_multi_turn(requests, rollout(requests, None), scheduler, rollout, None, MAX_TURNS)
+    return rollouts.play(scheduler, rows, lambda request, episode: answer(request), finish_reason)
 
 
 def serve(scheduler, row: dict, answer):
     """One trajectory of the host's server loop."""
-
-    async def infer_async(request, config, **kwargs):
-        return response_of(answer(request))
-
-    scheduler.infer_engine = SimpleNamespace(infer_async=infer_async, tokenizer=CHARACTERS, template=None)
-    return asyncio.run(scheduler.run(request_of(row), None))
+    return rollouts.serve(scheduler, row, lambda request, episode: answer(request))
 
 
 def oracle(world, env=None):

@@ -9,10 +9,9 @@ pages are taller than the screen, and the only one that can read a scroll.
 """
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ..answer import after_think
+from ..answer import ASCII, BLANKS, Grammar, Reading, after_think, label, read
 from ..dataset import DataError
 
 CLICK_TEMPLATE = "Explain:click {icon} icon on {page}.\tAction: click(start_box='<|box_start|>({x},{y})<|box_end|>')"
@@ -84,12 +83,22 @@ def space_of(scroll: int) -> str:
     return SCROLL_SPACE if scroll else CLICK_SPACE
 
 
-_ACTION = re.compile(r"\baction:", re.IGNORECASE)
-_EXPLAIN = re.compile(r"\bexplain:", re.IGNORECASE)
-_POINT = r"(?:<\|box_start\|>)?\(\s*(-?[0-9]{1,6})\s*,\s*(-?[0-9]{1,6})\s*\)(?:<\|box_end\|>)?"
-_CLICK = re.compile(rf"click\(\s*start_box\s*=\s*(['\"]?){_POINT}\1\s*\)", re.IGNORECASE)
-_COMPLETE = re.compile(r"complete\.?", re.IGNORECASE)
-_SCROLL = re.compile(r"scroll\(\s*direction\s*=\s*(['\"]?)(down|up)\1\s*\)", re.IGNORECASE)
+_POINT = rf"(?:<\|box_start\|>)?\({BLANKS}(-?[0-9]{{1,6}}){BLANKS},{BLANKS}(-?[0-9]{{1,6}}){BLANKS}\)(?:<\|box_end\|>)?"
+_CLICK = rf"click[ \t]*\({BLANKS}start_box{BLANKS}={BLANKS}(['\"]?){_POINT}\1{BLANKS}\)"
+_SCROLL = rf"scroll[ \t]*\({BLANKS}direction{BLANKS}={BLANKS}(['\"]?)(down|up)\4{BLANKS}\)"
+_LINE = r"^[ \t`*]*complete(?=[ \t\r`*.;]*$)"  # the word alone, not in a sentence
+
+
+_CLAIM = re.compile("click ", ASCII)
+_AFTER_CLAIM = ". `*"
+
+
+def _grammar(call: str) -> Grammar:
+    below = re.compile(rf"{call}|{_LINE}", ASCII | re.MULTILINE)
+    return Grammar(label("explain"), re.compile(rf"{call}|complete", ASCII), below)
+
+
+_CLICK_GRAMMAR, _SCROLL_GRAMMAR = _grammar(_CLICK), _grammar(f"{_CLICK}|{_SCROLL}")
 _STRICT_CLICK = r"click\(start_box='(?:<\|box_start\|>)?\([0-9]{1,4}, ?[0-9]{1,4}\)(?:<\|box_end\|>)?'\)"
 _STRICT_SCROLL = r"scroll\(direction='(?:down|up)'\)"
 _LEAD = r"[Ee]xplain:(?:(?!<\||<image>)[^\t])+\tAction: "  # no token in the prose
@@ -97,20 +106,25 @@ _LEAD = r"[Ee]xplain:(?:(?!<\||<image>)[^\t])+\tAction: "  # no token in the pro
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """An action space: the answers that it has, as the prompt states them, and exactly that in a pattern."""
+    """An action space: its answers as the prompt states them, exactly those in a pattern, and as they are read."""
 
     forms: tuple[str, ...]
     strict: re.Pattern
-    scrolls: bool
+    grammar: Grammar
 
 
 _CLICK_FORM = format_click("NAME", "PAGE", "x", "y")
+_SCROLL_FORMS = (format_scroll("down", "PAGE"), format_scroll("up", "PAGE"))
 SPACES = {
-    CLICK_SPACE: Space((_CLICK_FORM, COMPLETE_ANSWER), re.compile(rf"{_LEAD}(?:{_STRICT_CLICK}|complete)"), False),
+    CLICK_SPACE: Space(
+        (_CLICK_FORM, COMPLETE_ANSWER),
+        re.compile(rf"{_LEAD}(?:{_STRICT_CLICK}|complete)"),
+        _CLICK_GRAMMAR,
+    ),
     SCROLL_SPACE: Space(
-        (_CLICK_FORM, format_scroll("down", "PAGE"), format_scroll("up", "PAGE"), COMPLETE_ANSWER),
+        (_CLICK_FORM, *_SCROLL_FORMS, COMPLETE_ANSWER),
         re.compile(rf"{_LEAD}(?:{_STRICT_CLICK}|{_STRICT_SCROLL}|complete)"),
-        True,
+        _SCROLL_GRAMMAR,
     ),
 }
 
@@ -127,50 +141,34 @@ def parse(text: str, space: str = CLICK_SPACE) -> Answer:
     text = after_think(text)
     if text is None:
         return Answer(ParseFailure("unclosed think"))
-    marks = list(_ACTION.finditer(text))
-    if not marks:
-        return Answer(ParseFailure("no action"), explain=_explain(text))
-    actions = {_read_action(body, SPACES[space].scrolls) for body in _bodies(text, marks)}
-    explain = _explain(text[: marks[0].start()])
-    icon, page = _claim(explain)
-    if None in actions:
-        action: Click | Scroll | Complete | ParseFailure = ParseFailure("malformed action")
-    elif len(actions) > 1:
-        action = ParseFailure("several actions")
-    else:
-        action = actions.pop()
-    well_formed = not isinstance(action, ParseFailure) and SPACES[space].strict.fullmatch(text) is not None
-    return Answer(action, explain, icon, page, well_formed)
+    reading = read(text, SPACES[space].grammar)
+    if not reading.labelled:
+        return Answer(ParseFailure("no action"), explain=reading.prose)
+    action = _action(reading)
+    well_formed = len(reading.actions) == 1 and SPACES[space].strict.fullmatch(text) is not None
+    return Answer(action, reading.prose, *_claim(reading.prose), well_formed)
 
 
-def _bodies(text: str, marks: list[re.Match]) -> Iterator[str]:
-    """What follows each ``Action:``, up to the next one or to the ``Explain:`` that leads it in."""
-    for mark, following in zip(marks, marks[1:], strict=False):
-        lead = _EXPLAIN.search(text, mark.end(), following.start())
-        yield text[mark.end() : lead.start() if lead else following.start()].strip()
-    yield text[marks[-1].end() :].strip()
+def _action(reading: Reading) -> Click | Complete | Scroll | ParseFailure:
+    if reading.missing is not None or reading.crowded:
+        return ParseFailure("malformed action")
+    actions = {_said(match) for match in reading.actions}
+    return ParseFailure("several actions") if len(actions) > 1 else actions.pop()
 
 
-def _explain(text: str) -> str:
-    mark = _EXPLAIN.search(text)
-    return text[mark.end() :].strip() if mark else ""
+def _said(match: re.Match) -> Click | Complete | Scroll:
+    _, x, y, *scroll = match.groups()
+    if x is not None:
+        return Click(int(x), int(y))
+    return Scroll(scroll[1].lower()) if scroll and scroll[1] else Complete()
 
 
 def _claim(explain: str) -> tuple[str | None, str | None]:
     """(icon, page) of ``click X icon on page_3.``; the page may be missing, the icon may not."""
-    if explain[:6].lower() != "click ":
+    if not _CLAIM.match(explain):
         return None, None
     icon, found, page = explain[6:].rpartition(" icon on ")
     if found:
-        return icon.strip(), page.rstrip(". ") or None
+        return icon.strip(), page.rstrip(_AFTER_CLAIM) or None
     icon, found, rest = explain[6:].rpartition(" icon")
-    return (icon.strip(), None) if found and not rest.strip(". ") else (None, None)
-
-
-def _read_action(body: str, scrolls: bool) -> Click | Scroll | Complete | None:
-    match = _CLICK.fullmatch(body)
-    if match:
-        return Click(int(match[2]), int(match[3]))
-    if scrolls and (match := _SCROLL.fullmatch(body)):
-        return Scroll(match[2].lower())
-    return Complete() if _COMPLETE.fullmatch(body) else None
+    return (icon.strip(), None) if found and not rest.strip(_AFTER_CLAIM) else (None, None)

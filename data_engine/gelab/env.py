@@ -12,6 +12,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
+from ..answer import cleaned
 from ..dataset import DataError
 from ..episode import Request
 from . import prompts
@@ -235,7 +236,7 @@ class GELabEnv(gymnasium.Env):
 
     def step(self, action: str) -> tuple[dict, float, bool, bool, dict]:
         state = self.state
-        outcome = state.act(parse(action, self.world.space).action)
+        outcome = state.act(parse(cleaned(action), self.world.space).action)
         terminated = state.arrived or outcome is COMPLETE
         truncated = state.done and not terminated
         return self._observation(), float(state.arrived), terminated, truncated, self._info(outcome)

@@ -6,6 +6,7 @@ holds a literal ``<image>`` but the user turns, where the host puts the screensh
 
 import hashlib
 
+from ..answer import disarmed
 from .actions import CLICK_SPACE, CLICK_TEMPLATE, COMPLETE_ANSWER, SCROLL_SPACE, SPACES, known_space
 
 FORMS, SCROLL_FORMS = ("\n".join(SPACES[space].forms) for space in (CLICK_SPACE, SCROLL_SPACE))
@@ -33,7 +34,7 @@ def system(space: str = CLICK_SPACE) -> str:
 
 def navigation(source: str, target: str, history: list[str]) -> str:
     """The user turn of a navigation step; ``history`` has the entries of ``clicked`` and its siblings, in order."""
-    past = " ".join(f"step{i}: {entry}" for i, entry in enumerate(history, 1)) or "Null"
+    past = disarmed(" ".join(f"step{i}: {entry}" for i, entry in enumerate(history, 1))) or "Null"
     return f"{IMAGE}Instruction: from {source} to {target}. History: {past}"
 
 

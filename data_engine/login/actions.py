@@ -8,7 +8,7 @@ quotes is escaped so that any text comes back as it was. ``parse`` is total and 
 import re
 from dataclasses import dataclass
 
-from ..answer import after_think
+from ..answer import ASCII, BLANKS, Grammar, Reading, after_think, label, read
 
 PLACE = "x={x}, y={y}"
 FORMS = {
@@ -126,19 +126,19 @@ def unescape(text: str) -> str:
 
 
 _NUMBER = r"(-?(?:[0-9]{1,9}(?:\.[0-9]{0,18})?|\.[0-9]{1,18}))"
-_MARK = r"\[\s*([0-9]{1,4})\s*\]"
+_MARK = rf"\[{BLANKS}([0-9]{{1,4}}){BLANKS}\]"
 # No possessive quantifiers: Python 3.11 and 3.12 can match them wrongly (gh-101955). A text between
 # quotes can be read in one way only, so that backtracking stays linear.
 _STRING = r'"([^"\\]*(?:\\.[^"\\]*)*)"'
 _QUOTED = rf"(?:{_STRING}|{_STRING.replace(chr(34), chr(39))})"
+_IS = f"{BLANKS}={BLANKS}"
 _CALL = re.compile(
-    rf"CLICK\(\s*(?:x\s*=\s*{_NUMBER}\s*,\s*y\s*=\s*{_NUMBER}|{_MARK})\s*\)"
-    rf"|TYPE\(\s*(?:text\s*=\s*|{_MARK}\s*,\s*(?:text\s*=\s*)?)?{_QUOTED}\s*\)"
-    r"|(WAIT|DONE)\(\s*\)",
-    re.IGNORECASE | re.DOTALL,
+    rf"CLICK[ \t]*\({BLANKS}(?:x{_IS}{_NUMBER}{BLANKS},{BLANKS}y{_IS}{_NUMBER}|{_MARK}){BLANKS}\)"
+    rf"|TYPE[ \t]*\({BLANKS}(?:text{_IS}|{_MARK}{BLANKS},{BLANKS}(?:text{_IS})?)?{_QUOTED}{BLANKS}\)"
+    rf"|(WAIT|DONE)[ \t]*\({BLANKS}\)",
+    ASCII | re.DOTALL,
 )
-_ACTION = re.compile(r"\baction:\s*", re.IGNORECASE)
-_THOUGHT = re.compile(r"\bthought:", re.IGNORECASE)
+_GRAMMAR = Grammar(label("thought"), _CALL, _CALL, bare=True)
 _TEXT = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*\\?(?:"|\Z)', re.DOTALL)  # between quotes, or from a quote to the end
 _LETTERS = re.compile("[A-Za-z]*")
 _NAMES = ("CLICK", "TYPE", "WAIT", "DONE")
@@ -149,49 +149,30 @@ def parse(text: str) -> Answer:
     text = after_think(text)
     if text is None:
         return Answer(ParseFailure("unclosed think"))
-    first = _ACTION.search(text)
-    thought = _thought(text[: first.start()]) if first else ""
-    calls = _calls(text, first.end() if first else 0)
-    if isinstance(calls, ParseFailure):
-        no_action = first is None and (not text or calls.reason == "malformed action")
-        return Answer(ParseFailure("no action") if no_action else calls, thought)
-    actions = {_action(call) for call in calls}
-    if len(actions) > 1:
-        return Answer(ParseFailure("several actions"), thought)
-    action = actions.pop()
-    exact = {format_answer(thought, action, decimals) for decimals in (2, 4)}
-    return Answer(action, thought, text in exact)
+    reading = read(text, _GRAMMAR)
+    action = _read_action(text, reading)
+    exact = not isinstance(action, ParseFailure) and text in {
+        format_answer(reading.prose, action, decimals) for decimals in (2, 4)
+    }
+    return Answer(action, reading.prose, exact)
 
 
-def _calls(text: str, start: int) -> list[re.Match] | ParseFailure:
-    """The call at ``start``, and those after each further ``Action:`` or anywhere in the lines that follow."""
-    calls: list[re.Match] = []
-    while True:
-        call = _CALL.match(text, start)
-        if call is None:
-            return ParseFailure("truncated answer" if _is_cut(text, start) else "malformed action")
-        calls.append(call)
-        following = _ACTION.search(text, call.end())
-        end = following.start() if following else len(text)
-        more = list(_CALL.finditer(text, call.end(), end))
-        if not more and text[call.end() : end].split("\n", 1)[0].strip(" .`\r\t"):
-            return ParseFailure("malformed action")
-        calls += more
-        if following is None:
-            return calls
-        start = following.end()
+def _read_action(text: str, reading: Reading) -> Action | ParseFailure:
+    at = reading.missing
+    if at is not None and (reading.labelled or at < len(text)) and _is_cut(text, at):
+        return ParseFailure("truncated answer")
+    if at is not None or reading.crowded:
+        return ParseFailure("malformed action" if reading.labelled else "no action")
+    actions = {_action(call) for call in reading.actions}
+    return ParseFailure("several actions") if len(actions) > 1 else actions.pop()
 
 
 def _is_cut(text: str, start: int) -> bool:
     """True if the text ends before the call at ``start`` does: in its name, or before a bracket outside of quotes."""
     name, _, inside = text[start:].partition("(")
+    name = name.rstrip(" \t")
     outside = _TEXT.sub("", inside)
     return bool(_LETTERS.fullmatch(name)) and ")" not in outside and any(n.startswith(name.upper()) for n in _NAMES)
-
-
-def _thought(text: str) -> str:
-    mark = _THOUGHT.search(text)
-    return text[mark.end() :].strip() if mark else ""
 
 
 def _action(call: re.Match) -> Action:

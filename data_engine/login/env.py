@@ -12,12 +12,13 @@ from typing import Any
 import gymnasium
 import numpy as np
 
+from ..answer import cleaned
 from ..dataset import DataError
 from ..episode import Request
 from ..files import write_file
 from ..geometry import Size
 from . import prompts
-from .actions import Action, Click, Done, ParseFailure, Pick, Type, Wait, format_action, parse
+from .actions import Action, Click, Done, ParseFailure, Pick, Type, Wait, parse
 from .forms import BUTTON, CANVAS, FIELD, Element, View
 from .oracle import answer_text, next_action
 from .tasks import Options, Task, one_task
@@ -70,8 +71,7 @@ class Filling:
         return outcome
 
     def _record(self, outcome: str, element: Element | None, action: Action | ParseFailure) -> str:
-        readable = not isinstance(action, ParseFailure)
-        said = format_action(action, self.task.rules.decimals) if readable else prompts.NO_ACTION
+        said = prompts.acted(action, self.task.rules.decimals)
         self.events.append((outcome, element and element.name, said))
         return outcome
 
@@ -221,7 +221,7 @@ class LoginEnv(gymnasium.Env):
 
     def step(self, action: str) -> tuple[dict, float, bool, bool, dict]:
         state = self.state
-        outcome = state.act(parse(action).action)
+        outcome = state.act(parse(cleaned(action)).action)
         terminated = state.accepted or outcome in (REJECTED, MISFIRE, DONE)
         truncated = state.done and not terminated
         info = {"outcome": outcome, "element": state.events[-1][1]}

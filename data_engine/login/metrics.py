@@ -97,7 +97,7 @@ def _weak(episode: list[tuple[Judged, Classic]]) -> bool:
     return all(reached(*milestone) for milestone in MILESTONES)
 
 
-_STATE = re.compile(r"State:\s*(\{[^}]*\})", re.IGNORECASE)
+_STATE = re.compile(r"(?ai:State):\s*(\{[^}]*\})")
 
 
 def _said_success(steps: list[Judged]) -> bool | None:

@@ -5,8 +5,10 @@ holds a literal ``<image>`` but the user turns, where the host puts the screensh
 """
 
 import hashlib
+from dataclasses import replace
 
-from .actions import ANSWER, FORMS
+from ..answer import disarmed, quoted
+from .actions import ANSWER, FORMS, Action, ParseFailure, Type, format_action
 
 IMAGE = "<image>"  # the host's placeholder; it stands once, at the head of a user turn
 MODES = ("coord", "som")  # coordinates, or Set-of-Marks numbers
@@ -49,11 +51,19 @@ def question(goal: str, history: list[str] | None = None, steps: int | None = No
     """The user turn: the goal alone, or (scripted) with the actions so far and the number of this step of ``steps``."""
     if history is None:
         return f"{IMAGE}Goal: {goal}\nWhat is the next action?"
-    past = " ".join(f"{i}. {entry}" for i, entry in enumerate(history, 1)) or "nothing"
+    past = disarmed(" ".join(f"{i}. {entry}" for i, entry in enumerate(history, 1))) or "nothing"
     return f"{IMAGE}Goal: {goal}\nDone so far: {past}\nStep {len(history) + 1} of {steps}. What is the next action?"
 
 
 NO_ACTION = "an answer that could not be read"  # history entry
+
+
+def acted(action: Action | ParseFailure, decimals: int = 2) -> str:
+    """History entry of an answer: its action as the grammar writes it, a typed text as far as ``quoted`` shows it."""
+    if isinstance(action, ParseFailure):
+        return NO_ACTION
+    short = replace(action, text=quoted(action.text)) if isinstance(action, Type) else action
+    return format_action(short, decimals)
 
 
 def sha256() -> str:

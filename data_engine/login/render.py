@@ -13,6 +13,8 @@ from .forms import CANVAS, DECOY, FIELD, SCENARIOS, Element, Form, View
 from .layout import scale, type_pixels
 from .marks import draw_marks
 
+IN_SIGHT = 500  # characters of a field's text that are drawn, its last; more than fit, and Pillow draws no million
+
 
 class Screen:
     """Draws one form at one size. ``marks``: Set-of-Marks numbers; ``focus``: ring and caret are drawn."""
@@ -111,7 +113,7 @@ class Screen:
 
     def _shown(self, i: int, text: str) -> tuple[str, float]:
         """What a field shows, the end in sight as in a browser, and how far from its left edge that ends, in pixels."""
-        secret = self.fields[i].name in self._secret
+        secret, text = self.fields[i].name in self._secret, text[-IN_SIGHT:]
         shown = self.style.secret * len(text) if secret else " ".join(text.split("\n"))
         box, pad = self.place(self.fields[i].box), max(3, round(self.style.pad * self.scale))
         return shown, min(pad + width(self.style.family, self.type.size, shown), box.x2 - box.x1 - pad)
