@@ -13,8 +13,9 @@ from .icons import IconSet
 from .layout import LAYOUTS, generate
 from .page import MOST
 from .render import Renderer, png
+from .structure import dump_structure, from_structure, parse_structure, to_structure
 from .style import THEMES, Style
-from .world import KIND, STRUCTURE, dump_structure, fingerprint, from_structure, hash_pixels, picture_path, to_structure
+from .world import KIND, STRUCTURE, fingerprint, hash_pixels, picture_path
 
 TREE = (5, 3, 2, 2, 1, 1)  # Env-Base of the paper: 231 pages
 PAGE_SIZE = Size(448, 448)  # pixels, the authors'; 448 x 448 = 200,704 = their MAX_PIXELS
@@ -55,6 +56,7 @@ def build(
 def write_world(out: Path, arguments: dict, structure: dict, renderer: Renderer, workers: int = 1) -> None:
     """Draw the pages of ``structure`` and write them as the world folder ``out``, its manifest last."""
     screens = from_structure(structure, STRUCTURE, arguments.get("scroll", 0)).screens
+    renderer.check(screens.values())
     with new_folder(out) as folder:
         (folder / STRUCTURE).write_text(dump_structure(structure), encoding="utf-8")
         (folder / "pages").mkdir()
@@ -86,7 +88,7 @@ def _arguments(tree, seed, page_size, icon_set: IconSet, structure_file, layout)
 
 def _structure(tree, seed, icon_set: IconSet, structure_file, layout, scroll) -> tuple[dict, PageGraph]:
     if structure_file:
-        structure = read_json(structure_file)
+        structure = parse_structure(Path(structure_file).read_bytes(), str(structure_file))
         return structure, from_structure(structure, str(structure_file), scroll)
     graph = generate(tree, seed, [icon.name for icon in icon_set.icons], layout, scroll)
     metadata = {"total_pages": len(graph.pages), "tree_depth": len(tree) + 1, "nodes_per_level": list(tree)}
