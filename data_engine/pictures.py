@@ -27,7 +27,7 @@ def read_picture(path: Path, mode: str) -> Image.Image:
     except FileNotFoundError:
         raise
     except (*_BROKEN, Image.DecompressionBombWarning) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = " ".join(str(error).replace(f" {str(path)!r}", "").split()) or type(error).__name__
         raise DataError(f"{path}: is no picture ({reason})") from None
 
 

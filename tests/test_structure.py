@@ -291,7 +291,7 @@ def test_a_broken_structure_in_a_world_is_one_fault(tmp_path, text):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"page_size": "112"}, {"page_size": [112]}, {"page_size": [0, 0]}, {"files": []}, {"icons": None}]
+    [{"page_size": "112"}, {"page_size": [112]}, {"page_size": [0, 0]}, {"files": []}, {"icons": None}, {"canvas": 1}]
     + [{"arguments": {"scroll": "x"}}, {"arguments": {"theme": "neon"}}, {"arguments": 3}, {"fingerprint": None}],
     ids=str,
 )

@@ -15,11 +15,11 @@ from pathlib import Path
 
 from PIL import Image
 
-from ..dataset import DataError, is_made, new_folder, read_json, read_manifest, verified_path, write_manifest
+from ..dataset import MANIFEST, DataError, is_made, new_folder, read_manifest, verified_path, write_manifest
 from .graph import WorldError
 from .render import png
 from .world import KIND as WORLD
-from .world import STRUCTURE, World, fingerprint, hash_pixels, picture_path
+from .world import STRUCTURE, World, check_apart, fingerprint, hash_pixels, picture_path
 from .write import KIND as ROWS
 
 GROUND = "white"  # of a page without its icons and its name
@@ -32,32 +32,43 @@ def blank(data: Path, out: Path) -> dict:
     Raises DataError or WorldError in one line.
     """
     data, out = Path(data), Path(out)
-    rows, world = read_manifest(data, ROWS), World(data / "world")
+    rows, world = _rows_manifest(data), World(data / "world")
     if "blank_of" in rows:
         raise DataError(f"{data}: its screenshots are blank already; give the rows it was made from")
-    if data.resolve() in out.resolve().parents:
-        raise DataError(f"{out}: lies inside {data}; choose a folder beside it")
+    check_apart(out, data)
     picture = Image.new("RGB", world.page_size, GROUND)
-    pixels = dict.fromkeys(world.graph.pages, hash_pixels(picture))
+    pixels = dict.fromkeys(world.graph.screens, hash_pixels(picture))
     twin = {
-        "fingerprint": fingerprint(read_json(world.folder / STRUCTURE), world.page_size, pixels),
+        "fingerprint": fingerprint(world.structure, world.page_size, pixels),
         "blank_of": world.fingerprint,
     }
+    kept = {name: rows[name] for name in (*_KEPT, "action_space") if name in rows}
     arguments = rows["arguments"] | {"world": twin["fingerprint"]}
     if not is_made(out, ROWS, arguments):
         with new_folder(out) as folder:
             for name in rows["rows"]:
                 shutil.copyfile(verified_path(data, name, ROWS, rows), folder / name)
             _write_world(folder / "world", world, png(picture), twin)
-            write_manifest(folder, ROWS, arguments, **{name: rows[name] for name in _KEPT}, **twin)
+            write_manifest(folder, ROWS, arguments, **kept, **twin)
     return read_manifest(out, ROWS)
+
+
+def _rows_manifest(data: Path) -> dict:
+    """The manifest of a rows folder, its files beside it. Raises DataError."""
+    manifest = read_manifest(data, ROWS)
+    lacking = [name for name in ("arguments", "files", *_KEPT) if name not in manifest]
+    odd = lacking or [name for name in manifest["rows"] if Path(name).name != name]
+    if odd:
+        fault = "is not there" if lacking else "is no file of rows"
+        raise DataError(f"{data / MANIFEST}: {odd[0]!r} {fault}; write the rows again")
+    return manifest
 
 
 def _write_world(folder: Path, world: World, picture: bytes, twin: dict) -> None:
     """The world's structure, and the same blank picture for each page."""
     (folder / "pages").mkdir(parents=True)
     shutil.copyfile(world.folder / STRUCTURE, folder / STRUCTURE)
-    for page in world.graph.pages:
+    for page in world.graph.screens:
         (folder / picture_path(page)).write_bytes(picture)
     kept = {name: world.manifest[name] for name in ("canvas", "page_size", "icons")}
     write_manifest(folder, WORLD, world.manifest["arguments"] | {"blank": True}, **kept, **twin)

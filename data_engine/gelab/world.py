@@ -56,6 +56,7 @@ class _Manifest(msgspec.Struct):
     arguments: _Arguments
     fingerprint: str
     page_size: tuple[Annotated[int, msgspec.Meta(ge=1)], Annotated[int, msgspec.Meta(ge=1)]]
+    canvas: tuple[int, int]
     icons: dict[str, str]
     files: dict[str, str]
 
