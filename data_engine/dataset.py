@@ -114,7 +114,7 @@ def read_manifest(folder: Path, kind: str) -> dict:
         raise DataError(f"{folder}: holds {held!r}, not {kind!r}; give the right folder")
     for field in "arguments", "files":
         if field in manifest and not isinstance(manifest[field], dict):
-            raise DataError(f"{path}: {field!r} is no object; remove {folder} and write it again")
+            raise DataError(f"{path}: Expected an object at {field!r}; build it again, or get it where it came from")
     return manifest
 
 

@@ -11,11 +11,11 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from .dataset import MANIFEST, DataError, changed_file, read_manifest, write_manifest, write_rows
+from .dataset import DataError, changed_file, read_manifest, write_manifest, write_rows
 from .files import scratch_name, sha256_of, write_file
 
 _PATIENCE = 5.0  # seconds: the workers of a killed run end within that time
@@ -43,11 +43,6 @@ class NewFolder:
         (self.path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, self.path / name)
         self.add(name)
-
-    def copy_folder(self, source: Path, name: str, files: Iterable[str]) -> None:
-        """Copy those files of a finished folder, and its manifest; nothing else that lies in it."""
-        for file in (*files, MANIFEST):
-            self.copy(Path(source) / file, f"{name}/{file}")
 
     def hashes_below(self, name: str) -> dict[str, str]:
         """The hashes of the files in a folder of this one, by their names there."""
@@ -110,6 +105,7 @@ def only_writer(out: Path) -> Iterator[Callable]:
     raises. Raises DataError where another process writes ``out``.
     """
     out = Path(os.path.realpath(out))  # the same lock whatever it is called, and a name even for "."
+    made = [parent for parent in out.parents if not parent.exists()]  # the innermost first
     out.parent.mkdir(parents=True, exist_ok=True)
     lock = out.with_name(f".{out.name}.lock")
     handle = _acquire(lock, out)
@@ -119,6 +115,9 @@ def only_writer(out: Path) -> Iterator[Callable]:
     finally:
         lock.unlink(missing_ok=True)
         os.close(handle)
+        with suppress(OSError):  # a parent that holds something stays
+            for parent in made:
+                parent.rmdir()
 
 
 def _acquire(lock: Path, out: Path) -> int:

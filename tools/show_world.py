@@ -18,7 +18,7 @@ from data_engine.dataset import DataError
 from data_engine.gelab.graph import ROOT, PageGraph
 from data_engine.gelab.ring import ring_places
 from data_engine.gelab.tasks import subtree_of
-from data_engine.gelab.world import World
+from data_engine.gelab.world import World, check_apart
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
@@ -54,11 +54,17 @@ def draw_contact_sheet(world: World, path: Path) -> None:
 
 
 def draw_side_by_side(worlds: list[World], page: str, path: Path) -> None:
-    """One page of several worlds, each under the name of its folder. Raises DataError if a world does not have it."""
+    """One page of several worlds, each under the name of its folder, or its path where names are equal.
+
+    Raises DataError if a world does not have the page.
+    """
     lacking = [world.folder for world in worlds if page not in world.graph.screens]
     if lacking:
         raise DataError(f"{lacking[0]}: has no {page}; give --page one that all worlds have")
-    draw_sheet({world.folder.name: world.screenshot(page) for world in worlds}, path, len(worlds), PICTURE)
+    labels = [world.folder.name for world in worlds]
+    if len(set(labels)) < len(worlds):
+        labels = [str(world.folder) for world in worlds]
+    draw_sheet({label: w.screenshot(page) for label, w in zip(labels, worlds, strict=True)}, path, len(worlds), PICTURE)
 
 
 def draw_sheet(pictures: dict[str, np.ndarray], path: Path, columns: int, longest: int) -> None:
@@ -77,7 +83,9 @@ def draw_sheet(pictures: dict[str, np.ndarray], path: Path, columns: int, longes
 
 
 def draw(worlds: list[World], page: str, out: Path) -> list[str]:
-    """Draw into the folder ``out``; returns the names of the files."""
+    """Draw into the folder ``out``, apart from the worlds; returns the names of the files. Raises DataError."""
+    for world in worlds:
+        check_apart(out, world.folder)
     out.mkdir(parents=True, exist_ok=True)
     if len(worlds) > 1:
         draw_side_by_side(worlds, page, out / "side_by_side.png")

@@ -14,11 +14,11 @@ from pathlib import Path
 from PIL import Image
 
 from ..cli import Parser, command
-from ..dataset import DataError, read_json, read_manifest, verified_path, write_manifest
+from ..dataset import MANIFEST, DataError, read_manifest, verified_path, write_manifest
 from ..folder import NewFolder, make_folder
 from .render import png
 from .world import KIND as WORLD
-from .world import STRUCTURE, World, fingerprint, hash_pixels, picture_path
+from .world import STRUCTURE, World, check_apart, fingerprint, hash_pixels, picture_path
 from .write import KIND as ROWS
 
 GROUND = "white"  # of a page without its icons and its name
@@ -31,32 +31,43 @@ def blank(data: Path, out: Path) -> dict:
     Raises DataError or WorldError in one line.
     """
     data, out = Path(data), Path(out)
-    rows, world = read_manifest(data, ROWS), World(data / "world")
+    rows, world = _rows_manifest(data), World(data / "world")
     if "blank_of" in rows:
         raise DataError(f"{data}: its screenshots are blank already; give the rows it was made from")
-    if data.resolve() in out.resolve().parents:
-        raise DataError(f"{out}: lies inside {data}; choose a folder beside it")
+    check_apart(out, data)
     picture = Image.new("RGB", world.page_size, GROUND)
-    pixels = dict.fromkeys(world.graph.pages, hash_pixels(picture))
+    pixels = dict.fromkeys(world.graph.screens, hash_pixels(picture))
     twin = {
-        "fingerprint": fingerprint(read_json(world.folder / STRUCTURE), world.page_size, pixels),
+        "fingerprint": fingerprint(world.structure, world.page_size, pixels),
         "blank_of": world.fingerprint,
     }
+    kept = {name: rows[name] for name in (*_KEPT, "action_space") if name in rows}
     arguments = rows["arguments"] | {"world": twin["fingerprint"]}
 
     def fill(folder: NewFolder) -> dict:
         for name in rows["rows"]:
             folder.copy(verified_path(data, name, ROWS, rows), name)
         _write_world(folder, world, png(picture), twin)
-        return {name: rows[name] for name in _KEPT} | twin
+        return kept | twin
 
     return make_folder(out, ROWS, arguments, fill)
+
+
+def _rows_manifest(data: Path) -> dict:
+    """The manifest of a rows folder, its files beside it. Raises DataError."""
+    manifest = read_manifest(data, ROWS)
+    lacking = [name for name in ("arguments", "files", *_KEPT) if name not in manifest]
+    odd = lacking or [name for name in manifest["rows"] if Path(name).name != name]
+    if odd:
+        fault = "is not there" if lacking else "is no file of rows"
+        raise DataError(f"{data / MANIFEST}: {odd[0]!r} {fault}; write the rows again")
+    return manifest
 
 
 def _write_world(folder: NewFolder, world: World, picture: bytes, twin: dict) -> None:
     """The world's structure, and the same blank picture for each page."""
     folder.copy(world.folder / STRUCTURE, f"world/{STRUCTURE}")
-    for page in world.graph.pages:
+    for page in world.graph.screens:
         folder.write(f"world/{picture_path(page)}", picture)
     hashes = folder.hashes_below("world")
     kept = {name: world.manifest[name] for name in ("canvas", "page_size", "icons")}

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from ..cli import Parser, command, positive, size, whole
-from ..dataset import read_json, sha256
+from ..dataset import sha256
 from ..files import write_file
 from ..folder import NewFolder, make_folder
 from ..geometry import Size
@@ -17,8 +17,9 @@ from .icons import IconSet
 from .layout import LAYOUTS, generate
 from .page import MOST
 from .render import Renderer, png
+from .structure import dump_structure, from_structure, parse_structure, to_structure
 from .style import THEMES, Style
-from .world import KIND, STRUCTURE, dump_structure, fingerprint, from_structure, hash_pixels, picture_path, to_structure
+from .world import KIND, STRUCTURE, fingerprint, hash_pixels, picture_path
 
 TREE = (5, 3, 2, 2, 1, 1)  # Env-Base of the paper: 231 pages
 PAGE_SIZE = Size(448, 448)  # pixels, the authors'; 448 x 448 = 200,704 = their MAX_PIXELS
@@ -53,9 +54,8 @@ def build(
     def fill(folder: NewFolder) -> dict:
         structure, graph = _structure(tree, seed, icon_set, structure_file, layout, scroll)
         sources = _sources(graph, icon_set, imported=structure_file is not None)
-        return write_world(
-            folder, structure, Renderer(icon_set, sources, graph.canvas, page_size, style), scroll, workers
-        )
+        renderer = Renderer(icon_set, sources, graph.canvas, page_size, style)
+        return write_world(folder, structure, renderer, scroll, workers)
 
     return make_folder(out, KIND, arguments, fill)
 
@@ -63,6 +63,7 @@ def build(
 def write_world(folder: NewFolder, structure: dict, renderer: Renderer, scroll: int, workers: int = 1) -> dict:
     """Draw the pages of ``structure`` and write them into a new world folder; returns its manifest's fields."""
     screens = from_structure(structure, STRUCTURE, scroll).screens
+    renderer.check(screens.values())
     folder.write(STRUCTURE, dump_structure(structure))
     (folder.path / "pages").mkdir()
     pixels = {}
@@ -93,7 +94,7 @@ def _arguments(tree, seed, page_size, icon_set: IconSet, structure_file, layout)
 
 def _structure(tree, seed, icon_set: IconSet, structure_file, layout, scroll) -> tuple[dict, PageGraph]:
     if structure_file:
-        structure = read_json(structure_file)
+        structure = parse_structure(Path(structure_file).read_bytes(), str(structure_file))
         return structure, from_structure(structure, str(structure_file), scroll)
     graph = generate(tree, seed, [icon.name for icon in icon_set.icons], layout, scroll)
     metadata = {"total_pages": len(graph.pages), "tree_depth": len(tree) + 1, "nodes_per_level": list(tree)}

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from ..dataset import DataError
-from ..geometry import Size, clickable
-from .page import BACK, HEADER, HOME, ROOT, Element, Page, page_canvas, screens_of, scrolls, shown
+from ..geometry import Box, Size, clickable
+from .page import BACK, HEADER, HOME, LEAST, ROOT, Element, Page, page_canvas, screens_of, scrolls, shown
 
 __all__ = ["BACK", "HOME", "ROOT", "Element", "Page", "PageGraph", "WorldError", "check"]
 
@@ -58,8 +58,9 @@ class PageGraph:
 
     @cached_property
     def parents(self) -> dict[str, str]:
-        """Page id -> the page whose icon leads to it."""
-        return {e.target: page.id for page in self.pages.values() for e in page.elements if e.target and not e.system}
+        """Page id -> the page whose icon leads to it; page_0, where every way begins, has none."""
+        icons = [(page.id, e) for page in self.pages.values() for e in page.elements if e.target and not e.system]
+        return {icon.target: page for page, icon in icons if icon.target != ROOT}
 
     @cached_property
     def _sources(self) -> dict[str, list[str]]:
@@ -141,14 +142,16 @@ def _faults(graph: PageGraph) -> Iterable[str]:
     canvas = page_canvas(graph.canvas, graph.scroll)
     for page in graph.pages.values():
         for i, element in enumerate(page.elements):
-            if not element.box.inside(canvas):
-                yield f"{page.id}: box {tuple(element.box)} of {element.name!r} leaves the {canvas} canvas"
+            if fault := _box_fault(element.box, canvas):
+                yield f"{page.id}: box {tuple(element.box)} of {element.name!r} {fault}"
             if element.target is not None and element.target not in graph.pages:
                 yield f"{page.id}: {element.name!r} leads to {element.target!r}, which does not exist"
             for other in page.elements[:i]:
                 if element.box.overlaps(other.box):
                     yield f"{page.id}: {element.name!r} overlaps {other.name!r}"
     yield from _scroll_faults(graph) if graph.scroll else ()
+    if len(graph.pages) == 1:
+        yield f"has no page but {ROOT}; a world needs one to go to"
     lost = sorted(set(graph.pages) - set(graph.distances_to(ROOT)))
     if lost:
         yield f"{lost[0]} cannot reach {ROOT}; every page needs a way back"
@@ -159,6 +162,15 @@ def _faults(graph: PageGraph) -> Iterable[str]:
     early = [page for page in graph.pages if page in graph.parents and order[graph.parents[page]] >= order[page] > 0]
     if early:
         yield f"{early[0]} stands before {graph.parents[early[0]]}, whose icon leads to it; list pages breadth-first"
+
+
+def _box_fault(box: Box, canvas: Size) -> str | None:
+    """Why nothing can stand in a box; None if something can."""
+    if box.x2 < box.x1 or box.y2 < box.y1:
+        return "is reversed; write [left, top, right, bottom]"
+    if min(box.x2 - box.x1, box.y2 - box.y1) < LEAST:
+        return f"leaves the click no room; make each side {LEAST} pixels or more"
+    return None if box.inside(canvas) else f"leaves the {canvas} canvas"
 
 
 def _scroll_faults(graph: PageGraph) -> Iterator[str]:

@@ -6,15 +6,21 @@ two nearest pictures still differ clearly at 34 pixels (tests/test_icons.py meas
 glyphs, without names: pictures that no named icon has, chosen the same way. ``synonyms.tsv`` has another name for each
 built-in icon, and for each category of the authors'.
 
-A folder of the user's has ``CATEGORY/PNG/*.png``; names are ``CATEGORY_STEM`` with blanks as underscores, as GE-Lab
-names them.
+A folder of the user's has ``CATEGORY/PNG/*.png``, in letters of either case; names are ``CATEGORY_STEM``, the
+category's blanks as underscores, as GE-Lab names them.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
+
+from ..dataset import DataError
+from ..pictures import read_picture
+from .graph import WorldError
+from .names import check_icon_name, short
 
 SIDE = 200  # pixels; icons are square on the canvas
 COLOURS = {
@@ -54,10 +60,10 @@ class IconSet:
             _, glyph, colour = source.split(":")
             return _draw_glyph(glyph, COLOURS[colour])
         try:
-            with Image.open(self.folder / source) as image:
-                return image.convert("RGBA").resize((SIDE, SIDE), Image.Resampling.BICUBIC)
-        except OSError as error:
-            raise ValueError(f"--icons: {self.folder / source} is no picture ({error}); mend or remove it") from None
+            image = read_picture(self.folder / source, "RGBA")
+        except (OSError, DataError) as error:
+            raise WorldError(f"--icons: {error}; mend or remove it") from None
+        return image.resize((SIDE, SIDE), Image.Resampling.BICUBIC)
 
 
 @cache
@@ -85,16 +91,22 @@ def _lines(table: str) -> list[str]:
 
 
 def _folder_icons(folder: Path) -> tuple[Icon, ...]:
-    files = sorted(folder.glob("*/PNG/*.png"), key=lambda path: path.as_posix())
+    files = sorted(filter(_is_icon, folder.glob("*/*/*")), key=lambda path: path.as_posix())
     if not files:
-        raise ValueError(f"--icons {folder}: no CATEGORY/PNG/*.png below it; lay the icons out so, or omit --icons")
-    icons = tuple(
-        Icon(f"{path.parts[-3].replace(' ', '_')}_{path.stem}", path.relative_to(folder).as_posix()) for path in files
-    )
-    doubles = {icon.name for icon in icons if sum(other.name == icon.name for other in icons) > 1}
+        raise WorldError(f"--icons {folder}: no CATEGORY/PNG/*.png below it; lay the icons out so, or omit --icons")
+    names = [f"{path.parts[-3].replace(' ', '_')}_{path.stem}" for path in files]
+    doubles = sorted(name for name, count in Counter(names).items() if count > 1)
     if doubles:
-        raise ValueError(f"--icons {folder}: two files give the name {sorted(doubles)[0]!r}; rename one")
-    return icons
+        raise WorldError(f"--icons {folder}: two files give the name {short(doubles[0])}; rename one")
+    return tuple(
+        Icon(check_icon_name(name, f"--icons {folder}"), path.relative_to(folder).as_posix())
+        for name, path in zip(names, files, strict=True)
+    )
+
+
+def _is_icon(path: Path) -> bool:
+    """True for PNG/*.png, however the two are spelt."""
+    return (path.parent.name.lower(), path.suffix.lower()) == ("png", ".png")
 
 
 @cache

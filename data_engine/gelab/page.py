@@ -14,6 +14,7 @@ BACK, HOME = "back", "home"
 DOWN, UP = "down", "up"
 HEADER = 280  # canvas pixels: below them a page scrolls
 MOST = 100  # half screens that a page may be taller than the screen
+LEAST = 16  # canvas pixels a side: the middle half of such a box has ten points of 0..1000, as rows of an icon need
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,14 @@ picture costs well under a millisecond. The box of an element on the picture is 
 
 import struct
 import zlib
+from collections.abc import Iterable
 from functools import lru_cache
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from ..geometry import Box, Size
-from .graph import BACK, Element, Page
+from .graph import BACK, Element, Page, WorldError
 from .icons import IconSet
 from .layout import TITLE_BOX
 from .page import HEADER
@@ -40,6 +41,18 @@ class Renderer:
     def __init__(self, icons: IconSet, sources: dict[str, str], canvas: Size, page_size: Size, style: Style = PLAIN):
         self.icons, self.sources, self.canvas, self.page_size = icons, sources, canvas, page_size
         self.style, self.colours = style, style.colours
+
+    def check(self, pages: Iterable[Page]) -> None:
+        """Raises WorldError where pages are too small for what stands on them."""
+        for page in pages:
+            if name := self.vanished(page):
+                raise WorldError(f"--page-size {self.page_size}: {name} of {page.id} would have no pixel; give more")
+
+    def vanished(self, page: Page) -> str | None:
+        """What has less than a pixel on the picture of a page; None if nothing."""
+        boxes = {repr(e.name): e.box if e.system else self.style.parts(e.box)[0] for e in (*page.elements, *page.cut)}
+        places = {name: self._on_page(box) for name, box in ({"the name": TITLE_BOX} | boxes).items()}
+        return next((name for name, box in places.items() if box.x1 >= box.x2 or box.y1 >= box.y2), None)
 
     def page(self, page: Page) -> Image.Image:
         """The picture of a page or of one of its screens: RGB, ``page_size`` pixels."""

@@ -21,4 +21,8 @@ def ring_places(graph: PageGraph) -> dict[str, tuple[int, float]]:
 
 
 def _depth_first(children: dict[str, list[str]], page: str) -> list[str]:
-    return [page] + [below for child in children[page] for below in _depth_first(children, child)]
+    order, left = [], [page]
+    while left:
+        order.append(left.pop())
+        left += reversed(children[order[-1]])
+    return order

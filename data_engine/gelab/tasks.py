@@ -1,9 +1,12 @@
 """Navigation tasks: go from one page to another. A task set is all ordered pairs of some pages."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .graph import ROOT, PageGraph, WorldError
+
+_ROOT = re.compile(r"page_(0|[1-9][0-9]*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +30,16 @@ def all_tasks(graph: PageGraph, pages: Sequence[str]) -> list[Task]:
 
 def subtree_pages(graph: PageGraph, root: int) -> list[str]:
     """page_0 and the subtree rooted at page_<root>, as the paper names subtrees (1..5)."""
-    roots = [element.target for element in graph.pages[ROOT].elements]
+    roots = [page for page, parent in graph.parents.items() if parent == ROOT]
     if f"page_{root}" not in roots:
-        raise WorldError(f"no subtree {root}: {ROOT} leads to {', '.join(map(str, roots))}; name one by its number")
+        raise WorldError(f"no subtree {root}: {ROOT} leads to {', '.join(roots)}; give the number of one of these")
     return graph.subtree(f"page_{root}")
 
 
 def subtree_of(graph: PageGraph, page: str) -> int:
-    """Number of the subtree that holds ``page``; 0 for page_0."""
+    """Number of the subtree that holds ``page``; 0 for page_0. Raises WorldError if its root has none."""
     while page != ROOT and graph.parents[page] != ROOT:
         page = graph.parents[page]
-    return int(page.removeprefix("page_"))
+    if match := _ROOT.fullmatch(page):
+        return int(match[1])
+    raise WorldError(f"{page}: is the root of a subtree, which goes by number; rename it to page_N in the structure")

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from ..cli import Parser, command, positive, whole
-from ..dataset import DataError, read_json, sha256
+from ..dataset import DataError, sha256
 from ..folder import NewFolder, make_folder
 from ..geometry import Box
 from ..seeds import rng
@@ -25,8 +25,10 @@ from .build import picture_hashes, write_world
 from .graph import Element, Page, PageGraph, WorldError
 from .icons import IconSet, builtin_sources, synonyms
 from .layout import body, free_place, layout_of, place, scatter
+from .names import check_icon_name, short
 from .render import Renderer
-from .world import KIND, STRUCTURE, World, to_structure
+from .structure import to_structure
+from .world import KIND, World, check_apart
 
 DISTRACTORS = 4  # on each page; the paper gives no number
 Variant = tuple[PageGraph, dict[str, str]]  # graph; icon name -> picture source
@@ -49,12 +51,13 @@ def vary(
     DataError or WorldError in one line.
     """
     world, icon_set = World(base), IconSet(icons)
+    check_apart(out, base)
     sources = world.manifest["icons"]
     if kind != "image":
         _check_pictures(world, icon_set)
     makers: dict[str, Callable[[], Variant]] = {
         "image": lambda: (world.graph, other_pictures(sources, icon_set, seed)),
-        "name": lambda: renamed(world.graph, sources, _table(names)),
+        "name": lambda: renamed(world.graph, sources, names),
         "position": lambda: (moved(world.graph, seed), sources),
         "noise": lambda: with_distractors(world.graph, sources, icon_set, distractors, seed),
     }
@@ -66,7 +69,7 @@ def vary(
 
     def fill(folder: NewFolder) -> dict:
         graph, pictures = makers[kind]()
-        structure = to_structure(graph, read_json(world.folder / STRUCTURE).get("metadata", {}))
+        structure = to_structure(graph, world.structure.get("metadata", {}))
         renderer = Renderer(icon_set, pictures, graph.canvas, world.page_size, world.style)
         return write_world(folder, structure, renderer, graph.scroll, workers)
 
@@ -101,12 +104,19 @@ def other_pictures(sources: dict[str, str], icon_set: IconSet, seed: int) -> dic
     return {name: free[i] for name, i in zip(sources, order, strict=False)}
 
 
-def renamed(graph: PageGraph, sources: dict[str, str], table: dict[str, str]) -> Variant:
-    """Every icon under another name; `back` and `home` keep theirs."""
+def renamed(graph: PageGraph, sources: dict[str, str], file: Path | None = None) -> Variant:
+    """Every icon under another name, of the built-in table or of ``file``; `back` and `home` keep theirs."""
+    own = _table(file) if file else {}
+    table = synonyms() | own
     names = {name: _other_name(name, table) for name in sources}
     doubled = [name for name in names.values() if name in sources or list(names.values()).count(name) > 1]
     if doubled:
         raise WorldError(f"--name: {doubled[0]!r} would be the name of two icons; mend the table of --names")
+    known = {*names, *map(_category, names)}
+    if strange := [name for name in own if name not in known]:
+        raise WorldError(f"--names {file}: {short(strange[0])} is no icon of the world, and no category; mend the line")
+    for name in names.values():
+        check_icon_name(name, f"--names {file}" if file else "--name")
 
     def rename(page: Page) -> Page:
         return replace(page, elements=tuple(replace(e, name=names.get(e.name, e.name)) for e in page.elements))
@@ -116,23 +126,31 @@ def renamed(graph: PageGraph, sources: dict[str, str], table: dict[str, str]) ->
 
 def _other_name(name: str, table: dict[str, str]) -> str:
     """From the table; of CATEGORY_STEM (the authors' names), the category."""
-    category, _, stem = name.rpartition("_")
+    category = _category(name)
     if name in table or category in table:
-        return table[name] if name in table else f"{table[category]}_{stem}"
+        return table[name] if name in table else table[category] + name[len(category) :]
     raise WorldError(f"--name: no other name for {name!r}; give a table NAME<tab>OTHER: --names FILE")
 
 
-def _table(file: Path | None) -> dict[str, str]:
-    if file is None:
-        return synonyms()
+def _category(name: str) -> str:
+    """CATEGORY of CATEGORY_STEM; of any other name nothing."""
+    return name.rpartition("_")[0]
+
+
+def _table(file: Path) -> dict[str, str]:
+    """Name -> other name, of a text file. Raises DataError naming file and line."""
     try:
-        lines = [line.split("\t") for line in Path(file).read_text(encoding="utf-8").splitlines() if line]
+        lines = Path(file).read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise DataError(f"--names {file}: is no UTF-8 text ({error.reason}); mend it") from None
-    odd = [number for number, line in enumerate(lines, 1) if len(line) != 2 or not all(line)]
-    if odd:
-        raise DataError(f"--names {file}:{odd[0]}: not NAME<tab>OTHER; mend the line")
-    return synonyms() | dict(lines)
+    table: dict[str, str] = {}
+    for number, line in ((number, line.split("\t")) for number, line in enumerate(lines, 1) if line):
+        if len(line) != 2 or not all(line):
+            raise DataError(f"--names {file}:{number}: not NAME<tab>OTHER; mend the line")
+        if line[0] in table:
+            raise DataError(f"--names {file}:{number}: {short(line[0])} has another name already; keep one of the two")
+        table[line[0]] = line[1]
+    return table
 
 
 def moved(graph: PageGraph, seed: int) -> PageGraph:

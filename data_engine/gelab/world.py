@@ -14,20 +14,27 @@ import hashlib
 import json
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
+import msgspec
 import numpy as np
 from PIL import Image
 
-from ..dataset import DataError, read_json, read_manifest, sha256
-from ..geometry import Box, Size
+from ..dataset import MANIFEST, DataError, read_manifest
+from ..folder import NewFolder
+from ..geometry import Size
+from ..pictures import read_picture
 from .actions import space_of
-from .graph import Element, Page, PageGraph, WorldError, check
-from .layout import CANVAS
+from .page import MOST
+from .structure import dump_structure, from_structure, parse_structure, to_structure
 from .style import Style
+
+__all__ = ["KIND", "STRUCTURE", "World", "check_apart", "dump_structure", "fingerprint", "from_structure"]
+__all__ += ["hash_pixels", "picture_path", "read_pixels", "to_structure"]
 
 KIND = "gelab-world"
 STRUCTURE = "ui_structure.json"
+_AGAIN = "build it again, or get it again where it came from"
 
 
 def picture_path(page: str) -> str:
@@ -35,20 +42,46 @@ def picture_path(page: str) -> str:
     return f"pages/{page}.png"
 
 
+class _Arguments(msgspec.Struct):
+    """What a world needs of its manifest's arguments."""
+
+    theme: Literal["light", "dark"] = "light"
+    captions: bool = False
+    cards: bool = False
+    scroll: Annotated[int, msgspec.Meta(ge=0, le=MOST)] = 0
+
+
+class _Manifest(msgspec.Struct):
+    """What a world needs of its manifest."""
+
+    arguments: _Arguments
+    fingerprint: str
+    page_size: tuple[Annotated[int, msgspec.Meta(ge=1)], Annotated[int, msgspec.Meta(ge=1)]]
+    canvas: tuple[int, int]
+    icons: dict[str, str]
+    files: dict[str, str]
+
+
 class World:
-    """A loaded world: ``graph``, ``page_size``, ``fingerprint``, and screenshots read once and kept."""
+    """A loaded world: ``graph``, ``page_size``, ``fingerprint``, and screenshots read once and kept.
+
+    ``manifest`` and ``structure`` are its files as they stand on disk.
+    """
 
     def __init__(self, folder: Path):
         """Raises DataError if ``folder`` is no finished world or its structure file was changed."""
         self.folder = Path(folder)
         self.manifest = read_manifest(self.folder, KIND)
-        if sha256(self.folder / STRUCTURE) != self.manifest["files"].get(STRUCTURE):
-            raise DataError(f"{self.folder / STRUCTURE}: was changed after the world was built; build it again")
-        scroll = self.manifest["arguments"].get("scroll", 0)
-        self.graph = from_structure(read_json(self.folder / STRUCTURE), str(self.folder / STRUCTURE), scroll)
-        self.page_size = Size(*self.manifest["page_size"])
+        try:
+            made = msgspec.convert(self.manifest, _Manifest)
+        except msgspec.ValidationError as error:
+            raise DataError(f"{self.folder / MANIFEST}: {error}; {_AGAIN}") from None
+        self._files, where = made.files, str(self.folder / STRUCTURE)
+        self.structure: dict[str, Any] = parse_structure(self._read(STRUCTURE), where)
+        self.graph = from_structure(self.structure, where, made.arguments.scroll)
+        self.page_size = Size(*made.page_size)
         self.style = Style.of(self.manifest["arguments"])
-        self.fingerprint: str = self.manifest["fingerprint"]
+        self.fingerprint = made.fingerprint
         self.screenshot = lru_cache(maxsize=None)(self._screenshot)
 
     @property
@@ -62,25 +95,51 @@ class World:
     def check_pictures(self) -> None:
         """Raises DataError at the first screenshot that is missing or was changed."""
         for page in self.graph.screens:
-            self._checked_picture(page)
+            self._read(picture_path(page))
 
-    def _checked_picture(self, page: str) -> Path:
-        path = self.picture(page)
-        if not path.is_file() or sha256(path) != self.manifest["files"].get(picture_path(page)):
-            raise DataError(f"{path}: missing or changed after the world was built; build it again")
-        return path
+    def copy(self, folder: NewFolder, below: str) -> None:
+        """Copy the world into a new folder, each file proven: its own files, and nothing that lies by them.
+
+        Raises DataError at the first file that is missing, was changed, or is of no page.
+        """
+        names = [STRUCTURE, *map(picture_path, self.graph.screens)]
+        if foreign := sorted(self._files.keys() - set(names)):
+            raise DataError(f"{self.folder / MANIFEST}: names {foreign[0]!r}, which is of no page; {_AGAIN}")
+        for name in names:
+            folder.write(f"{below}/{name}", self._read(name))
+        folder.copy(self.folder / MANIFEST, f"{below}/{MANIFEST}")
+
+    def _read(self, name: str) -> bytes:
+        """The bytes of a file of the world, proven by its hash. Raises DataError."""
+        path = self.folder / name
+        if not path.is_file():
+            raise DataError(f"{path}: missing or changed after the world was built; {_AGAIN}")
+        data = path.read_bytes()
+        if hashlib.sha256(data).hexdigest() != self._files.get(name):
+            fault = "was changed" if name == STRUCTURE else "missing or changed"
+            raise DataError(f"{path}: {fault} after the world was built; {_AGAIN}")
+        return data
 
     def _screenshot(self, page: str) -> np.ndarray:
         """(height, width, 3) uint8, read-only. Raises DataError if the file is missing or was changed."""
-        pixels = read_pixels(self._checked_picture(page))
+        self._read(picture_path(page))
+        pixels = read_pixels(self.picture(page))
         pixels.flags.writeable = False
         return pixels
 
 
 def read_pixels(path: Path) -> np.ndarray:
-    """A picture as (height, width, 3) uint8."""
-    with Image.open(path) as image:
-        return np.array(image.convert("RGB"))
+    """A picture as (height, width, 3) uint8. Raises FileNotFoundError, and DataError if it is none."""
+    return np.array(read_picture(path, "RGB"))
+
+
+def check_apart(out: Path, source: Path) -> None:
+    """Raises DataError if the folder to write and one that is read for it are the same, or one lies in the other."""
+    written, read = Path(out).resolve(), Path(source).resolve()
+    if written == read or read in written.parents:
+        raise DataError(f"{out}: lies inside {source}, which it is made from; choose a folder beside it")
+    if written in read.parents:
+        raise DataError(f"{out}: holds {source}, which it is made from; choose a folder beside it")
 
 
 def fingerprint(structure: dict, page_size: Size, pixel_hashes: dict[str, str]) -> str:
@@ -92,54 +151,3 @@ def fingerprint(structure: dict, page_size: Size, pixel_hashes: dict[str, str]) 
 def hash_pixels(pixels: np.ndarray | Image.Image) -> str:
     """Hash of an RGB picture's bytes, row by row."""
     return hashlib.sha256(pixels.tobytes()).hexdigest()
-
-
-def to_structure(graph: PageGraph, metadata: dict[str, Any]) -> dict:
-    """The authors' ``ui_structure.json`` for a graph."""
-    return {"pages": {page.id: _page_record(page) for page in graph.pages.values()}, "metadata": metadata}
-
-
-def _page_record(page: Page) -> dict:
-    kinds = {True: "system", False: "normal"}
-    return {
-        "image": f"{page.id}.png",
-        "depth": page.depth,
-        "layout": {e.name: {"bbox": list(e.box), "type": kinds[e.system]} for e in page.elements},
-        "transitions": [
-            {"action": e.name, "target_page": e.target, "icon_bbox": list(e.box)} for e in page.elements if e.target
-        ],
-    }
-
-
-def from_structure(structure: dict, where: str, scroll: int = 0) -> PageGraph:
-    """The graph of a ``ui_structure.json``, its pages ``scroll`` half screens taller than the screen.
-
-    Raises WorldError naming file, page and fault.
-    """
-    pages = {}
-    if not isinstance(structure, dict) or not isinstance(structure.get("pages"), dict):
-        raise WorldError(f"{where}: no object 'pages'; not GE-Lab's schema")
-    for name, record in structure["pages"].items():
-        try:
-            pages[name] = _read_page(name, record)
-        except (KeyError, TypeError, ValueError) as fault:
-            raise WorldError(f"{where}: {name}: {type(fault).__name__} {fault}; not GE-Lab's schema") from None
-    return check(PageGraph(pages, CANVAS, scroll), where)
-
-
-def _read_page(name: str, record: dict) -> Page:
-    targets = {t["action"]: t["target_page"] for t in record["transitions"]}
-    if not all(isinstance(target, str) for target in targets.values()):
-        raise TypeError("a target_page is no text")
-    unplaced = set(targets) - set(record["layout"])
-    if unplaced:
-        raise ValueError(f"transition {sorted(unplaced)[0]!r} has no place in the layout")
-    elements = tuple(
-        Element(icon, Box(*map(int, place["bbox"])), targets.get(icon)) for icon, place in record["layout"].items()
-    )
-    return Page(name, record["depth"], elements)
-
-
-def dump_structure(structure: dict) -> str:
-    """The text of ``ui_structure.json``, spaced as the authors space it."""
-    return json.dumps(structure, indent=2, ensure_ascii=False)

@@ -22,7 +22,7 @@ from . import prompts
 from .graph import PageGraph, WorldError
 from .rows import RowMaker, episode_row, space_column, task_row, without_answer
 from .tasks import Task, all_tasks, subtree_pages
-from .world import World
+from .world import World, check_apart
 
 KIND = "gelab-rows"
 EDGE_COPIES = {"union": 6, "separate": 2}  # 685 x 6 = 4,110 closes the paper's 60,864; the public fork repeats twice
@@ -50,11 +50,11 @@ def write(world_folder: Path, out: Path, options: Options = Options()) -> dict:
     world = World(world_folder)
     check_page_size(world.page_size)
     arguments = asdict(options) | {"sft_subtrees": list(options.sft_subtrees), "world": world.fingerprint}
-    _check_options(options, world, out)
+    _check_options(options, world.graph)
+    check_apart(out, world.folder)
 
     def fill(folder: NewFolder) -> dict:
-        world.check_pictures()
-        folder.copy_folder(world.folder, "world", world.manifest["files"])
+        world.copy(folder, "world")
         counts, merged = _write_files(folder, world.graph, options)
         return {
             "fingerprint": world.fingerprint,
@@ -69,11 +69,22 @@ def write(world_folder: Path, out: Path, options: Options = Options()) -> dict:
     return make_folder(out, KIND, arguments, fill)
 
 
-def _check_options(options: Options, world: World, out: Path) -> None:
+def _check_options(options: Options, graph: PageGraph) -> None:
     if len(set(options.sft_subtrees)) < len(options.sft_subtrees):
         raise DataError(f"--sft-subtrees {' '.join(map(str, options.sft_subtrees))}: name each subtree once")
-    if world.folder.resolve() in Path(out).resolve().parents:
-        raise DataError(f"{out}: lies inside the world, which is copied into it; choose a folder beside it")
+    for flag, roots in _subtrees(options).items():
+        for root in roots:
+            try:
+                subtree_pages(graph, root)
+            except WorldError as error:
+                raise WorldError(f"{flag} {root}: {error}") from None
+
+
+def _subtrees(options: Options) -> dict[str, tuple[int, ...]]:
+    """Flag -> the subtrees that it names."""
+    ones = ("st_rl_subtree", "mt_rl_subtree", "test_subtree")
+    flags = {"sft_subtrees": options.sft_subtrees} | {name: (getattr(options, name),) for name in ones}
+    return {f"--{name.replace('_', '-')}": roots for name, roots in flags.items()}
 
 
 def check_page_size(size: Size) -> None:

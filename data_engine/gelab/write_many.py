@@ -13,7 +13,9 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Annotated
 
+import msgspec
 from tqdm import tqdm
 
 from ..cli import Parser, command, positive, whole
@@ -28,7 +30,7 @@ from .graph import PageGraph
 from .parquet import pyarrow, write_parquet
 from .rows import RowMaker
 from .tasks import Task
-from .world import World
+from .world import World, check_apart
 from .write import check_page_size
 
 KIND = "gelab-many-rows"
@@ -48,12 +50,29 @@ class Options:
     parquet: bool = False
 
 
+class _Arguments(msgspec.Struct):
+    page_size: tuple[int, int]
+    scroll: int = 0
+
+
+class _Made(msgspec.Struct):
+    fingerprint: str
+    manifest: str
+
+
+class _Worlds(msgspec.Struct):
+    """What rows need of the manifest of a folder of worlds. A world's name is that of its folder: no path."""
+
+    arguments: _Arguments
+    worlds: dict[Annotated[str, msgspec.Meta(pattern=r"^[0-9]{6,}\Z")], _Made]
+
+
 def write_many(worlds: Path, out: Path, options: Options) -> dict:
     """Write the rows folder ``out`` and return its manifest; does nothing if it is there already.
 
     Raises DataError or WorldError in one line.
     """
-    manifest = read_manifest(worlds, WORLDS_KIND)
+    manifest = _worlds_manifest(worlds)
     _check(options, worlds, out)
     names = _split(manifest["worlds"], options)
     page_size, space = Size(*manifest["arguments"]["page_size"]), space_of(manifest["arguments"].get("scroll", 0))
@@ -82,8 +101,7 @@ def _check(options: Options, worlds: Path, out: Path) -> None:
     for name in ("worlds_train", "worlds_eval", "tasks_per_world"):
         if getattr(options, name) < 1:
             raise DataError(f"--{name.replace('_', '-')} {getattr(options, name)}: must be 1 or more")
-    if Path(worlds).resolve() in Path(out).resolve().parents:
-        raise DataError(f"{out}: lies inside {worlds}, which is copied into it; choose a folder beside it")
+    check_apart(out, worlds)
     if options.parquet:
         pyarrow()
 
@@ -99,6 +117,16 @@ def _split(worlds: dict[str, dict], options: Options) -> dict[str, list[str]]:
         if same := trained.get(worlds[name]["fingerprint"]):
             raise DataError(f"worlds {same} and {name} are the same, but of two splits; build with a larger --tree")
     return split
+
+
+def _worlds_manifest(worlds: Path) -> dict:
+    """The manifest of a folder of worlds, as far as rows need it. Raises DataError."""
+    manifest = read_manifest(worlds, WORLDS_KIND)
+    try:
+        msgspec.convert(manifest, _Worlds)
+    except msgspec.ValidationError as error:
+        raise DataError(f"{Path(worlds) / MANIFEST}: {error}; build the worlds again") from None
+    return manifest
 
 
 class Writer:
@@ -136,8 +164,7 @@ class Writer:
         if sha256(self.worlds / name / MANIFEST) != self.made[name]["manifest"]:
             raise DataError(f"{self.worlds / name}: was changed after it was built; build the worlds again")
         world = World(self.worlds / name)
-        world.check_pictures()
-        self.folder.copy_folder(world.folder, f"worlds/{name}", world.manifest["files"])
+        world.copy(self.folder, f"worlds/{name}")
         return world
 
 

@@ -10,19 +10,19 @@ from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import msgspec
 import numpy as np
 
-from ...dataset import MANIFEST
+from ...dataset import MANIFEST, DataError
 from ...faults import check_files
 from ...geometry import Box, Size
-from ..graph import BACK, HOME, Element, Page, PageGraph
+from ..graph import BACK, HOME, Element, Page, PageGraph, WorldError
 from ..icons import IconSet, builtin_sources
 from ..layout import CANVAS, TITLE_BOX
 from ..page import shown
 from ..render import Renderer
+from ..structure import dump_structure, from_structure, parse_structure
 from ..style import Colour
-from ..world import STRUCTURE, fingerprint, from_structure, hash_pixels, picture_path, read_pixels
+from ..world import STRUCTURE, fingerprint, hash_pixels, picture_path, read_pixels
 from .faults import Fault
 from .files import WorldManifest, load_manifest
 
@@ -46,9 +46,10 @@ def check_world(folder: Path, below: str = "") -> ProvenWorld:
         return ProvenWorld([manifest])
     faults = list(check_files(folder, manifest.files, below, fault=Fault))
     try:
-        structure = msgspec.json.decode((folder / STRUCTURE).read_bytes())
+        structure = parse_structure((folder / STRUCTURE).read_bytes(), STRUCTURE)
         graph = from_structure(structure, STRUCTURE, manifest.arguments.scroll)
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+        dump_structure(structure)  # what cannot be written has no fingerprint
+    except (OSError, WorldError) as error:
         return ProvenWorld([*faults, Fault(below + STRUCTURE, None, "broken world", str(error))])
     pages = Pages(folder, below, graph, manifest)
     faults += [*pages.manifest_faults(), *pages.faults()]
@@ -91,13 +92,13 @@ class Pages:
 
     def faults(self) -> Iterator[Fault]:
         for page in self.graph.screens.values():
-            where = self.below + picture_path(page.id)
+            where, path = self.below + picture_path(page.id), self.folder / picture_path(page.id)
             try:
-                pixels = read_pixels(self.folder / picture_path(page.id))
+                pixels = read_pixels(path)
             except FileNotFoundError:
                 continue  # the check of files names it
-            except (OSError, SyntaxError, ValueError) as error:
-                yield Fault(where, None, "wrong screenshot", f"is no picture: {error}")
+            except (OSError, DataError) as error:
+                yield Fault(where, None, "wrong screenshot", str(error).removeprefix(f"{path}: "))
                 continue
             self.hashes[page.id] = hash_pixels(pixels)
             yield from (Fault(where, None, kind, what) for kind, what in self._page(page, pixels))
@@ -111,12 +112,20 @@ class Pages:
             if (pixels != pixels[0, 0]).any():
                 yield "wrong screenshot", "shows something, the manifest says that it is blank"
             return
-        regions = {element.name: _region(pixels, element.box, self.size) for element in page.elements}
-        for name, region in regions.items():
-            if not region.size or (region == region[0, 0]).all():
-                yield "empty box", f"nothing is drawn where {name!r} stands"
-        if all(region.size for region in regions.values()):
-            yield from self._compare(page, pixels)
+        if lost := self.renderer.vanished(page):
+            yield "empty box", f"{lost} has no pixel on pages of {size}"
+            return
+        for element in page.elements:
+            if self._is_empty(element, _region(pixels, element.box, self.size)):
+                yield "empty box", f"nothing is drawn where {element.name!r} stands"
+        yield from self._compare(page, pixels)
+
+    def _is_empty(self, element: Element, region: np.ndarray) -> bool:
+        """True if a region is of one colour; where a user's picture may be so itself, of one that lies under it."""
+        colours = self.renderer.colours
+        under = (colours.ground, colours.card, colours.plate)
+        first = tuple(region[0, 0].tolist())
+        return bool((region == region[0, 0]).all()) and (self._is_known(element) or first in under)
 
     def _compare(self, page: Page, pixels: np.ndarray) -> Iterator[tuple[str, str]]:
         """The screenshot against a new drawing, wherever the new drawing knows what should be there."""

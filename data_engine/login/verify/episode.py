@@ -8,9 +8,10 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
-from PIL import Image
 
+from ...dataset import DataError
 from ...geometry import Box
+from ...pictures import read_picture
 from .. import prompts
 from ..actions import KINDS, Action, Click, Done, ParseFailure, Pick, Type, Wait, format_action, parse
 from ..env import MISS, Filling
@@ -191,10 +192,9 @@ class Replay:
         if self.proven.get(name) == shown:
             return []
         try:
-            with Image.open(self.folder / name) as picture:
-                pixels = np.array(picture.convert("RGB"))
-        except (OSError, SyntaxError, ValueError) as error:
-            return [("wrong picture", f"{name}: {error}")]
+            pixels = np.array(read_picture(self.folder / name, "RGB"))
+        except (OSError, DataError) as error:
+            return [("wrong picture", str(error).replace(f"{self.folder}/", "", 1))]
         wanted = np.asarray(self.screen.picture(view))
         if pixels.shape != wanted.shape:
             return [("page size", f"{name} has {pixels.shape[1]}x{pixels.shape[0]} pixels")]
