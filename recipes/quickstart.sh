@@ -8,9 +8,10 @@
 # Leaves:    runs/quickstart/ with world/ data/ model/ sft/ st_rl/ mt_rl/ eval/ pictures/ examples/
 #            summary.md curves.png report.html
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
-make install
-export PATH="$PWD/.venv/bin:$PATH"
+source "$(dirname "${BASH_SOURCE[0]}")/_machine.sh"
+numbers 1 STEPS LIMIT
+set_up
+cd "$ROOT"
 RUN="$(realpath -m "${RUN:-runs/quickstart}")"
 export CUDA_VISIBLE_DEVICES=                 # the CPU, also where there is a GPU: the figures are meant to be the same
 export MAX_PIXELS=56320                      # 160 x 352, the page size below
@@ -30,7 +31,7 @@ python tools/make_tiny_model.py "$RUN/model" --from-base
 
 # 3. The stages, by the recipes that train the real model; these flags are what a tiny model on a CPU needs instead.
 cpu=(
-    --model_type qwen3_vl --freeze_vit false --freeze_aligner false     # all of its weights learn
+    --freeze_vit false --freeze_aligner false                           # all of its weights learn
     --use_cpu true --torch_dtype float32 --bf16 true --fp16 false --attn_impl eager --deepspeed '' --ddp_backend gloo
     --gradient_accumulation_steps 1 --gradient_checkpointing false --weight_decay 0.01
     --num_train_epochs 1000 --dataloader_num_workers 0 --dataset_num_proc 1
@@ -45,12 +46,12 @@ rl=(--learning_rate 1e-4 --max_completion_length 48 --per_device_train_batch_siz
 flags=("$@")
 
 train() {   # train STAGE MODEL STEPS [FLAGS]: the stage's recipe goes on from MODEL; a finished stage is left as it is
-    local stage="$1" model="$2" steps="$3" state
+    local stage="$1" model="$2" steps="$3" last
     shift 3
     mkdir -p "$RUN/$stage"
-    state="$(find "$RUN/$stage" -path '*/checkpoint-*/trainer_state.json' | sort -V | tail -n 1)"    # of whole checkpoints
-    if [[ "$state" != */checkpoint-$steps/* ]]; then
-        MODEL="$model" OUTPUT="$RUN/$stage" RESUME="${state%/trainer_state.json}" \
+    last="$(newest "$RUN/$stage")"
+    if [[ "$last" != */checkpoint-$steps ]]; then
+        MODEL="$model" OUTPUT="$RUN/$stage" RESUME="$last" \
             bash "recipes/gelab/$stage.sh" "${cpu[@]}" --max_steps "$steps" "$@" "${flags[@]}"
     fi
 }

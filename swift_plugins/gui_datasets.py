@@ -19,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from datasets import Dataset
+from datasets import Dataset, IterableDataset
 from swift.dataset import DatasetLoader, DatasetMeta, RowPreprocessor, register_dataset
 
 from data_engine.dataset import DataError, read_manifest, verified_path
@@ -106,7 +106,7 @@ class AbsolutePaths(RowPreprocessor):
 
 
 class Chats(AbsolutePaths):
-    """The same for the path rows, those of a task joined in their order."""
+    """The same for the path rows, those of a task joined in their order. Of a stream, all rows are read at once."""
 
     def __call__(self, dataset, **kwargs):
         chats: dict[str, dict] = {}
@@ -118,7 +118,9 @@ class Chats(AbsolutePaths):
         for task, chat in chats.items():
             if len(chat["images"]) != chat["turns"]:
                 raise DataError(f"{self.folder}: {task} has {len(chat['images'])} rows, not {chat['turns']}")
-        return super().__call__(Dataset.from_list(list(chats.values())), **kwargs)
+        joined = Dataset.from_list(list(chats.values()))
+        streaming = isinstance(dataset, IterableDataset)
+        return super().__call__(joined.to_iterable_dataset() if streaming else joined, **kwargs)
 
 
 def pictures(manifest: dict) -> list[str]:

@@ -204,6 +204,75 @@ def test_wrong_template(examine, tiny_model, small_data):
     assert "system prompt" in faults
 
 
+def test_a_template_of_another_family(examine, qwen3, tiny_model, small_data, forms, monkeypatch):
+    """Recipes make --model_type of it, and ms-swift would put random weights where names differ."""
+    _, faults, found = examine(qwen3, forms, "--template", "login_qwen2_5_vl")
+    (what,) = faults["family"]
+    assert what.startswith(f"login_qwen2_5_vl is for another family than {qwen3}, a qwen3_vl: ")
+    assert "export TEMPLATE=login_qwen3_vl" in [one["mend"] for one in found]
+    monkeypatch.setenv("TEMPLATE", "gelab_qwen3_vl")  # as recipes read it
+    assert "family" in examine(tiny_model, small_data)[1]
+    monkeypatch.setenv("TEMPLATE", "gelab_qwen2_5_vl")
+    assert examine(tiny_model, small_data)[1] == {}
+
+
+def test_a_folder_with_a_name_of_its_own(examine, qwen3, forms, tmp_path):
+    """The architecture fits three of ms-swift's types, and the name none: config.json decides, TEMPLATE in recipes."""
+    model = Path(shutil.copytree(qwen3, tmp_path / "my-model"))
+    code, faults, found = examine(model, forms, "--rows", 4)
+    assert (code, faults) == (0, {})
+    (said,) = [one["what"] for one in found if one["check"] == "family"]
+    assert said == "qwen3_vl (TEMPLATE is not set: export TEMPLATE=login_qwen3_vl to train)"
+
+
+def adapter(folder: Path, args: object, config: object) -> Path:
+    folder.mkdir(parents=True)
+    for name, values in (("args.json", args), ("adapter_config.json", config)):
+        if values is not None:
+            (folder / name).write_text(json.dumps(values))
+    return folder
+
+
+@pytest.mark.parametrize(
+    "args, config",
+    [
+        ({"model": "../../model"}, {}),  # from the adapter
+        ({"model": "../model"}, {}),  # from the folder of its run
+        (None, {"base_model_name_or_path": "../../model"}),  # written by peft alone
+    ],
+)
+def test_the_base_of_an_adapter(doctor, model, tmp_path, args, config):
+    folder = adapter(tmp_path / "run" / "checkpoint-5", args, config)
+    assert doctor.machine.base_of(str(folder)).resolve() == model
+
+
+@pytest.mark.parametrize("args, config", [(None, {}), ({"model": 3}, {}), ([], {}), ({"model": "/moved"}, {})])
+def test_an_adapter_without_a_base_is_one_line(doctor, capsys, small_data, tmp_path, args, config):
+    folder = adapter(tmp_path / "adapter", args, config)
+    assert doctor.main(["--model", str(folder), "--data", str(small_data)]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+BROKEN = ["[]", "3", "null", "{}", '{"model_type": "qwen2_5_vl", "text_config": []}', "\x00"]
+
+
+@pytest.mark.parametrize("text", BROKEN, ids=range(len(BROKEN)))
+@pytest.mark.parametrize("file", ["config.json", "model.safetensors.index.json", "model.safetensors"])
+def test_a_foreign_checkpoint_is_one_line_or_a_fault(doctor, capsys, model, small_data, file, text):
+    data = text.encode()
+    (model / file).write_bytes(len(data).to_bytes(8, "little") + data if file.endswith(".safetensors") else data)
+    code = doctor.main(["--model", str(model), "--data", str(small_data), "--rows", "1"])
+    said = capsys.readouterr()
+    assert (code, said.err.count("\n")) in [(2, 1), (1, 0)], said
+
+
+@pytest.mark.parametrize("text", [*BROKEN, '{"kind": ["gelab-rows"]}', '{"kind": "gelab-rows"}'])
+def test_a_foreign_folder_of_rows_is_one_line(doctor, capsys, tiny_model, data, text):
+    (data / "manifest.json").write_text(text)
+    assert doctor.main(["--model", str(tiny_model), "--data", str(data), "--rows", "1"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
 def test_a_checkpoint_that_was_trained_with_another_template(examine, model, small_data):
     """Its args.json rules in evaluation, whatever --template says."""
     shutil.copy(small_data / "manifest.json", model / "unrelated.json")

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from datasets import IterableDataset
 from swift.dataset import load_dataset
 
 from data_engine.dataset import DataError, read_rows
@@ -80,6 +81,19 @@ def test_rows_of_forms_and_screens_arrive_too(tmp_path, monkeypatch, name):
     monkeypatch.setenv("MAX_PIXELS", "12544")
     with pytest.raises(DataError, match="here it is 12544"):
         load(name)
+
+
+@pytest.mark.parametrize("name", [name for name in gui_datasets.SOURCES if name.startswith("gelab/")])
+def test_a_stream_has_the_same_rows(data, name):
+    stream = load(name, streaming=True)
+    assert isinstance(stream, IterableDataset)
+    assert list(stream) == list(load(name))
+
+
+def test_streams_of_several_names_are_joined(data):
+    """As ms-swift joins them, which takes streams alone: --dataset gelab/sft gelab/sft_chat --streaming true."""
+    stream, _ = load_dataset(["gelab/sft", "gelab/sft_chat"], streaming=True)
+    assert len(list(stream)) == len(read_rows(data / "sft.jsonl")) + 11 * 10
 
 
 def test_chats_are_the_path_rows_of_a_task_in_order(data):

@@ -50,9 +50,10 @@ if "login_eval" in argv[1]:
 @pytest.fixture
 def start(tmp_path):
     """start(script, *flags, **environment) -> (what it starts, in order; the finished process); in tmp_path/run."""
+    login = fake_programs.clone(tmp_path) / "recipes" / "login"
 
     def start(script: str, *flags: str, **environment: str) -> tuple[list[dict], subprocess.CompletedProcess]:
-        return fake_programs.run(tmp_path, [LOGIN / script, *flags], LEAVES, fake_programs.clean(USERS, **environment))
+        return fake_programs.run(tmp_path, [login / script, *flags], LEAVES, fake_programs.clean(USERS, **environment))
 
     return start
 

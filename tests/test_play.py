@@ -4,9 +4,12 @@ import http.client
 import io
 import json
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import threading
+import time
 from functools import partial
 from pathlib import Path
 
@@ -202,6 +205,15 @@ WRONG = [
     ("/api/games", b"{", 400, "a JSON object"),
     ("/api/games", [], 400, "a JSON object"),
     ("/api/games", b" " * 10_001, 400, "up to 10000 bytes"),
+    ("/api/games", b" " * 5_000_000, 400, "up to 10000 bytes"),  # the answer arrives although nobody reads the body
+    ("/nothing", b" " * 5_000_000, 400, "up to 10000 bytes"),
+    ("/api/games", b"[" * 5_000, 400, "a JSON object"),
+    ("/api/games", b'{"length": ' + b"[" * 5_000, 400, "a JSON object"),
+    ("/api/games", b'{"length": ' + b"[" * 40 + b"]" * 40 + b"}", 400, "no task of"),
+    ("/api/games", b"\xff\xfe", 400, "a JSON object"),
+    ("/api/games", b'{"start": "\\ud83d", "goal": {}}', 400, "no page"),
+    ("/api/games", {"length": float("nan")}, 400, "no task of nan clicks"),
+    ("/api/games/0/click", {"x": 10**4299, "y": 0}, 404, "no episode"),
     ("/api/games/0/click", {"x": 1}, 400, "two whole numbers"),
     ("/api/games/0/click", {"x": 1.5, "y": True}, 400, "two whole numbers"),
 ]
@@ -213,6 +225,62 @@ def test_wrong_requests_are_told_so_in_one_line(ask, path, body, status, text):
     assert (got, headers["Content-Type"]) == (status, "application/json")
     error = json.loads(answer)["error"]
     assert text in error and "\n" not in error
+
+
+@pytest.mark.parametrize("x", [-1, 1001, 10**400, -(10**4299)])
+def test_a_click_far_outside_is_a_miss(said, x):
+    said("/api/games", {"start": "page_1", "goal": "page_0"})
+    (step,) = said("/api/games/0/click", {"x": x, "y": 0})["trace"]
+    assert step == {"page": "page_1", "element": None, "to": "page_1"}
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_what_is_no_address(serving, method):
+    with socket.create_connection(serving.server_address, timeout=10) as client:
+        client.sendall(f"{method} http://[::1 HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        answer = client.makefile().read()
+    assert answer.startswith("HTTP/1.1 400 ") and answer.endswith('{"error": "no address: http://[::1"}')
+
+
+@pytest.mark.parametrize("length", ["9" * 5_000, "99999999999", "-1", "1e3", "0x10", "\xb2", ""])
+def test_a_length_that_is_none(ask, length):
+    status, _, body = ask("/api/games", b"", Content_Length=length)
+    assert status == 400 and "of a known length" in json.loads(body)["error"]
+
+
+def test_a_browser_that_goes_away_is_no_error(serving, said, capfd):
+    """In the middle of its request, of its body, and before its answer, which is larger than what the system keeps."""
+    heads = ["GET / HTTP/1.1\r\nHo", "POST /api/games HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\n{"]
+    heads += ["GET /play.js HTTP/1.1\r\nHost: localhost\r\n\r\n" * 200]
+    for head in heads:
+        with socket.create_connection(serving.server_address) as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closes with a reset
+            client.sendall(head.encode())
+    assert said("/api/world")["pages"] == 26  # it serves on
+    time.sleep(0.2)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_what_is_a_fault_of_ours_is_shown(serving, ask, capfd, monkeypatch):
+    monkeypatch.setattr(serving, "new_game", lambda wish: 1 / 0)
+    with pytest.raises(http.client.RemoteDisconnected):
+        ask("/api/games", {})
+    assert "ZeroDivisionError" in capfd.readouterr().err
+
+
+def test_a_hundred_connections_at_once_are_served(world):
+    """All wait before the first is taken, as the icons of a page do when the machine is busy."""
+    server = PlayServer(world)
+    head = b"GET /api/world HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    clients = [socket.create_connection(server.server_address, timeout=10) for _ in range(100)]
+    for client in clients:
+        client.sendall(head)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    assert [client.recv(15) for client in clients] == [b"HTTP/1.1 200 OK"] * 100
+    for client in clients:
+        client.close()
+    server.shutdown()
+    server.server_close()
 
 
 def test_other_sites_get_nothing(ask, serving):

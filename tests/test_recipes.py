@@ -12,7 +12,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import fake_programs
 import pytest
+from fake_programs import ROWS, write_rows
 
 RECIPES = Path(__file__).resolve().parents[1] / "recipes"
 CALLS_SWIFT = re.compile(r"^\s*swift (\w+)", re.MULTILINE)
@@ -23,9 +25,9 @@ RL = [path for path in TRAINING if "swift rlhf" in path.read_text()]
 EXTRA = ["--seed", "125", "--max_model_len", "77"]
 # Set by users; a test must see the recipes' own defaults.
 USERS = ("MODEL", "GELAB_DATA", "OUTPUT", "NPROC_PER_NODE", "RESUME", "MAX_PIXELS", "TEMPLATE", "ADAPTER", "ENGINE")
-USERS += ("NNODES", "NODE_RANK", "MASTER_ADDR", "GUARD_STEPS", "SERVER_HOST", "SERVER_PORT", "LOGIN_DATA")
+USERS += ("NNODES", "NODE_RANK", "MASTER_ADDR", "GUARD_STEPS", "SERVER_HOST", "SERVER_PORT", "LOGIN_DATA", "SIGHT_DATA")
 
-FAKE_SWIFT = """#!{python}
+FAKE_SWIFT = """#!{python} -S
 import json, os, sys
 print(json.dumps({{"argv": sys.argv[1:], "env": dict(os.environ)}}))
 """
@@ -41,17 +43,26 @@ every_rl = pytest.mark.parametrize("recipe", RL, ids=name)
 
 
 @pytest.fixture
-def run(tmp_path):
-    """run(recipe, *flags, **environment) -> the finished process, started in a folder that is not the repository."""
+def home(tmp_path) -> Path:
+    return fake_programs.clone(tmp_path)
+
+
+@pytest.fixture
+def run(tmp_path, home):
+    """run(recipe, *flags, **environment) -> the finished process, started in a folder that is not the repository.
+
+    All that the GPU recipes need is installed, and rows lie where the recipes look for them.
+    """
     fake = tmp_path / "bin" / "swift"
     fake.parent.mkdir()
     fake.write_text(FAKE_SWIFT.format(python=sys.executable))
     fake.chmod(0o755)
+    packages = fake_programs.packages(tmp_path)
 
     def start(recipe, *flags, **environment):
         clean = {key: value for key, value in os.environ.items() if key not in USERS}
-        clean["PATH"] = f"{fake.parent}:{clean['PATH']}"
-        command = ["bash", str(recipe), *flags]
+        clean |= {"PATH": f"{fake.parent}:{clean['PATH']}", "PYTHONPATH": packages}
+        command = ["bash", str(home / "recipes" / name(recipe)), *flags]
         return subprocess.run(command, env=clean | environment, cwd=tmp_path, capture_output=True, text=True)
 
     return start
@@ -205,9 +216,9 @@ def test_login_values_are_the_documents(told, recipe):
 
 
 @pytest.mark.parametrize("room, recipe", [("gelab", "sft"), ("login", "som")])
-def test_runs_lie_apart(told, room, recipe):
+def test_runs_lie_apart(told, home, room, recipe):
     given = flags(told(RECIPES / room / f"{recipe}.sh")["argv"])
-    assert given["output_dir"] == [str(RECIPES.parent / "runs" / room / recipe)]
+    assert given["output_dir"] == [str(home / "runs" / room / recipe)]
 
 
 @every_training
@@ -216,7 +227,9 @@ def test_frozen_parts_are_explicit(told, recipe):
 
 
 @every_training
-def test_machine_values_come_from_the_environment(told, recipe):
+def test_machine_values_come_from_the_environment(told, home, tmp_path, recipe):
+    for folder in (tmp_path / "rows", *(home / "runs" / place for place in ROWS)):
+        write_rows(folder, 12544)
     said = told(
         recipe, MODEL="my/model", OUTPUT="out", GELAB_DATA="rows", MAX_PIXELS="12544", TEMPLATE="gelab_qwen3_vl"
     )
@@ -312,10 +325,11 @@ def test_a_second_node_needs_its_rank_and_the_first_ones_address(run, recipe):
 
 
 @every_recipe
-def test_without_swift_the_mend_is_said(tmp_path, recipe):
+def test_without_swift_the_mend_is_said(tmp_path, home, recipe):
     for tool in ("bash", "dirname", "basename"):
         (tmp_path / tool).symlink_to(shutil.which(tool))
-    done = subprocess.run(["bash", str(recipe)], env={"PATH": str(tmp_path)}, capture_output=True, text=True)
+    command = ["bash", str(home / "recipes" / name(recipe))]
+    done = subprocess.run(command, env={"PATH": str(tmp_path)}, capture_output=True, text=True)
     assert (done.returncode, done.stderr.count("\n")) == (127, 1)
     assert "make install" in done.stderr
 

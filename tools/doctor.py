@@ -10,16 +10,18 @@ an evaluation that is to be gone on with. Exit code 0: no fault; 1: faults, each
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
 from checkup import data, machine
+from checkup.files import read_object
 from checkup.findings import FAULT, Finding, fault
 
 from data_engine.cli import Parser, command, positive
-from data_engine.dataset import DataError, read_json
+from data_engine.dataset import DataError
 from data_engine.gelab.world import World
 
 
@@ -48,6 +50,10 @@ def findings(args: argparse.Namespace) -> Iterator[Finding]:
     yield from machine.check_versions(machine.pins((machine.REPO / "requirements.txt").read_text(encoding="utf-8")))
     pixels = data.check_max_pixels(args.data, manifest)
     yield pixels
+    ours = f"{benchmark.name}_{read_object(base / 'config.json').get('model_type')}"
+    template = args.template or os.environ.get("TEMPLATE")  # recipes read the variable
+    family = machine.check_family(base, ours, template)
+    yield family
     weights = machine.check_weights(base)
     yield weights
     proof = list(data.check_rows(args.data, benchmark, args.rows))
@@ -59,26 +65,31 @@ def findings(args: argparse.Namespace) -> Iterator[Finding]:
         yield walkable
     if args.out:
         yield from data.check_run(args.out, args.model, manifest)
-    if any(one.level == FAULT for one in [pixels, weights, *proof]):
+    if any(one.level == FAULT for one in [pixels, family, weights, *proof]):
         yield fault("both paths", "not walked: data and weights come first", "mend the faults above, and run it again")
         return
     if walkable and walkable.level == FAULT:
         world = None
-    yield from both_paths(args, benchmark, manifest, base, world)
+    yield from both_paths(args, benchmark, manifest, base, world, (template or ours, ours))
 
 
 def both_paths(
-    args: argparse.Namespace, benchmark: data.Benchmark, manifest: dict, base: Path, world: Path | None
+    args: argparse.Namespace,
+    benchmark: data.Benchmark,
+    manifest: dict,
+    base: Path,
+    world: Path | None,
+    templates: tuple[str, str],
 ) -> Iterator[Finding]:
-    """The gold rows as training and as evaluation sees them; then the memory that the longest of them needs."""
+    """The gold rows as training and as evaluation sees them, each with its template; then the memory that the longest
+    of them needs."""
     from checkup import paths
 
     rows = data.gold_rows(args.data, benchmark, args.rows)
     paths.quiet()
-    ours = f"{benchmark.name}_{read_json(base / 'config.json').get('model_type')}"
     try:
-        evaluation = paths.Evaluation(args.model, manifest["max_pixels"], ours, 1, len(rows))
-        training = paths.Training(args.model, args.template or ours, args.system)
+        evaluation = paths.Evaluation(args.model, manifest["max_pixels"], templates[1], 1, len(rows))
+        training = paths.Training(args.model, templates[0], args.system)
         walk = World(world) if world else None
         checkup = paths.Checkup(benchmark, args.data, manifest, rows, walk, training, evaluation)
         yield from checkup.findings()

@@ -18,8 +18,11 @@ source "$(dirname "${BASH_SOURCE[0]}")/../_machine.sh"
 STAGE="${STAGE:-sft}"
 case "$STAGE" in
     sft | sft_lora | st_rl | mt_rl) ;;
-    *) echo "STAGE=$STAGE: unknown; known are sft, sft_lora, st_rl, mt_rl" >&2; exit 2 ;;
+    *) stop "STAGE=$STAGE: unknown; known are sft, sft_lora, st_rl, mt_rl" ;;
 esac
+need_swift
+numbers 1 BATCH TOKENS LIMIT ATTEMPTS
+MAX_PIXELS="${MAX_PIXELS:-200704}" need_rows "gelab/${STAGE%_lora}"    # as in the stage's page
 RUN="$(realpath -m "${RUN:-$ROOT/runs/gelab}")"
 TWIN="$RUN/blank/data"
 MODEL_OUT="$RUN/blank/$STAGE"
@@ -28,20 +31,15 @@ MODEL_OUT="$RUN/blank/$STAGE"
 python -m data_engine.gelab.blank "$GELAB_DATA" "$TWIN"
 
 # 2. Training, by the stage's own page.
-newest() {   # newest FILE: that file, not empty, of the last checkpoint that has it
-    find "$MODEL_OUT" -path "*/checkpoint-*/$1" -size +0 | sort -V | tail -n 1
-}
 mkdir -p "$MODEL_OUT"
 if [[ ! -f "$MODEL_OUT/finished" ]]; then
-    state="$(newest trainer_state.json)"
-    GELAB_DATA="$TWIN" OUTPUT="$MODEL_OUT" RESUME="${state%/trainer_state.json}" \
+    GELAB_DATA="$TWIN" OUTPUT="$MODEL_OUT" RESUME="$(newest "$MODEL_OUT")" \
         bash "$ROOT/recipes/gelab/$STAGE.sh" "$@"
     touch "$MODEL_OUT/finished"
 fi
-state="$(newest trainer_state.json)"
 
 # 3. Scores, as the seeing model's; the screenshots are blank here too.
-ask=(--engine transformers --model "${state%/trainer_state.json}" --batch-size "${BATCH:-16}")
+ask=(--engine transformers --model "$(newest "$MODEL_OUT")" --batch-size "${BATCH:-16}")
 ask+=(--max-new-tokens "${TOKENS:-256}" ${LIMIT:+--limit "$LIMIT"})
 out="$RUN/eval/${STAGE}_blank"
 for set in id ood; do

@@ -2,6 +2,7 @@
 # GE-Lab MT-RL, the generating side of server mode.   Hardware: 8 x 80 GB GPUs, about 72 GB each (an estimate).
 # NOT RUN ON GPUs YET. By hand it ran on a CPU, with vLLM for CPUs and the host's GPU count switched off.
 #
+# Needs:     $GELAB_DATA, under the same path as the trainer's
 # Run:       MODEL=runs/gelab/st_rl/checkpoint-1944 bash recipes/gelab/mt_rl_server.sh
 #            then recipes/gelab/mt_rl_train.sh, with the same MODEL, on other GPUs or another node
 # Override:  bash recipes/gelab/mt_rl_server.sh --port 8001      (the last flag wins)
@@ -12,10 +13,13 @@ source "$(dirname "${BASH_SOURCE[0]}")/../_machine.sh"
 MODEL="${MODEL:-$ROOT/runs/gelab/st_rl/checkpoint-1944}"
 
 export MAX_PIXELS="${MAX_PIXELS:-200704}"        # contract: 448 x 448
+need_swift
+need_rows gelab/mt_rl                            # its environment opens the world beside the rows
 TEMPLATE="${TEMPLATE:-gelab_qwen2_5_vl}"         # contract: holds the system prompt; gelab_qwen3_vl for Qwen3-VL
 
 args=(
     --model "$MODEL"
+    --model_type "${TEMPLATE#gelab_}"   # the family, which the architecture of Qwen3-VL alone does not tell
     --external_plugins "$PLUGINS"
     --template "$TEMPLATE"
     --multi_turn_scheduler gelab_click  # as the trainer's

@@ -48,6 +48,7 @@ fi
 args=(
     --rlhf_type grpo
     --model "$MODEL"
+    --model_type "${TEMPLATE#gelab_}"   # the family, which the architecture of Qwen3-VL alone does not tell
     --external_plugins "$PLUGINS"
     --template "$TEMPLATE"
     --dataset gelab/st_rl

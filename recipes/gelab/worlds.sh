@@ -9,12 +9,20 @@
 # Again:     the same command; what is there is reused.
 # Leaves:    RUN/image/ name/ position/ noise/ rows/ scores/NAME/WORLD/metrics.json table.md
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+source "$(dirname "${BASH_SOURCE[0]}")/../_machine.sh"
+cd "$ROOT"
 WORLD="${WORLD:-runs/gelab/world}"
 RUN="${RUN:-runs/gelab/worlds}"
 ENGINE="${ENGINE:-transformers}"
 NAME="${NAME:-sft}"                          # of the column
 SEED="${SEED:-0}"                            # of the variants
+need_swift
+numbers 0 SEED
+[[ -f "$WORLD/manifest.json" ]] || stop "WORLD=$WORLD: no world there; python -m data_engine.gelab.build OUT writes one"
+if [[ "$ENGINE" == transformers || "$ENGINE" == vllm ]]; then
+    [[ -n "${MODEL:-}" ]] || stop "MODEL: not set; name the checkpoint to score"
+    need_folder MODEL "$MODEL"
+fi
 
 # 1. The four variants, and the rows of all five worlds.
 mkdir -p "$RUN/rows"

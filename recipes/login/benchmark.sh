@@ -19,8 +19,14 @@ case "$CONFIG" in
     coord) kind=(--mode coord) published=published ;;
     som) kind=(--mode som) published=scripted ;;
     registration_som) kind=(--scenario registration --mode som) published=scripted ;;
-    *) echo "CONFIG=$CONFIG: unknown; known are coord, som, registration_som" >&2; exit 2 ;;
+    *) stop "CONFIG=$CONFIG: unknown; known are coord, som, registration_som" ;;
 esac
+need_swift
+numbers 1 EPISODES TOKENS
+numbers 0 SEED EVAL_SEED
+for price in CLAUDE_PRICE GPT_PRICE; do
+    [[ "${!price:-0 0}" =~ ^[0-9.]+\ [0-9.]+$ ]] || stop "$price=${!price}: not two numbers; give it as \"IN OUT\""
+done
 PROTOCOL="${PROTOCOL:-$published}"
 MODEL="${MODEL:-Qwen/Qwen3-VL-2B-Instruct}"
 RUN="$(realpath -m "${RUN:-$ROOT/runs/login/${CONFIG}_${PROTOCOL}_$(basename "$MODEL")}")"
@@ -28,8 +34,10 @@ EPISODES="${EPISODES:-32}"                   # of either set, as published
 SEED="${SEED:-123}"                          # as published
 EVAL_SEED="${EVAL_SEED:-999}"                # EVAL_SEED=123 scores the training forms, as the published numbers do
 PAGE_SIZE="${PAGE_SIZE:-800x608}"
+[[ "$PAGE_SIZE" =~ ^[1-9][0-9]{1,3}x[1-9][0-9]{1,3}$ ]] || stop "PAGE_SIZE=$PAGE_SIZE: not WIDTHxHEIGHT in pixels; give e.g. 800x608"
 TOKENS="${TOKENS:-150}"                      # of an answer, as published
 export TEMPLATE="${TEMPLATE:-login_qwen3_vl}"
+need_model "$MODEL" "${TEMPLATE#login_}" "$TEMPLATE"
 export MAX_PIXELS=$(( ${PAGE_SIZE%x*} * ${PAGE_SIZE#*x} ))
 mkdir -p "$RUN/model" "$RUN/eval" "$RUN/plots"
 
@@ -39,16 +47,12 @@ python -m data_engine.login.write "$RUN/data/train" "${kind[@]}" --seed "$SEED" 
 python -m data_engine.login.write "$RUN/data/eval" "${kind[@]}" --seed "$EVAL_SEED" --split eval
 
 # 2. Training, by the config's own page.
-newest() {   # newest FILE: that file, not empty, of the last checkpoint that has it
-    find "$RUN/model" -path "*/checkpoint-*/$1" -size +0 | sort -V | tail -n 1
-}
 if [[ ! -f "$RUN/model/finished" ]]; then
-    state="$(newest trainer_state.json)"
-    MODEL="$MODEL" LOGIN_DATA="$RUN/data/train" OUTPUT="$RUN/model" RESUME="${state%/trainer_state.json}" \
+    MODEL="$MODEL" LOGIN_DATA="$RUN/data/train" OUTPUT="$RUN/model" RESUME="$(newest "$RUN/model")" \
         bash "$ROOT/recipes/login/$CONFIG.sh" "$@"
     touch "$RUN/model/finished"
 fi
-tuned="$(newest adapter_config.json)"
+tuned="$(newest "$RUN/model" adapter_config.json)"
 
 # 3. Scores, in the published schema; the ceiling and the baselines stand in the same files.
 files=() labels=()
@@ -68,7 +72,7 @@ score() {   # score FILE LABEL ENGINE MODEL [FLAGS]
 name="$(basename "$MODEL")"
 plot=qwen_base_vs_ft
 score eval_qwen_base "$name base" transformers "$MODEL" --template "$TEMPLATE"
-score eval_qwen_ft "$name FT" transformers "${tuned%/adapter_config.json}" --template "$TEMPLATE"
+score eval_qwen_ft "$name FT" transformers "$tuned" --template "$TEMPLATE"
 plain=(--batch-size 4 --extra '{"temperature": null}')    # as published: the server's own temperature
 if [[ -n "${ANTHROPIC_API_KEY:-}" ]]; then
     CLAUDE="${CLAUDE:-claude-sonnet-4-5-20250929}"        # as published

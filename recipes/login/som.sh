@@ -25,7 +25,7 @@ fi
 
 args=(
     --model "$MODEL"
-    --model_type "${TEMPLATE#*_}"       # the family, which the architecture of Qwen3-VL alone does not tell
+    --model_type "${TEMPLATE#login_}"   # the family, which the architecture of Qwen3-VL alone does not tell
     --external_plugins "$PLUGINS"
     --template "$TEMPLATE"
     --dataset login/rows

@@ -11,10 +11,9 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../_machine.sh"
 MODE="${MODE:-coord}"
-if [[ "$MODE" != coord && "$MODE" != som ]]; then
-    echo "MODE=$MODE: unknown; known are coord, som" >&2
-    exit 2
-fi
+[[ "$MODE" == coord || "$MODE" == som ]] || stop "MODE=$MODE: unknown; known are coord, som"
+need_swift
+numbers 1 STEPS EPISODES LIMIT CURVE
 RUN="$(realpath -m "${RUN:-$ROOT/runs/login/tiny}")"
 START="${START:-base}"
 LIMIT="${LIMIT:-100}"                        # episodes to score, of another split: no form is in both
@@ -64,11 +63,8 @@ cpu=(
     --dataloader_num_workers 0 --save_strategy steps --save_steps $(( (STEPS + CURVE - 1) / CURVE ))
     --logging_steps 10 --report_to none
 )
-checkpoints() {   # the whole ones, oldest first
-    find "$here/model" -path '*/checkpoint-*/trainer_state.json' -size +0 -printf '%h\n' | sort -V
-}
 if [[ ! -f "$here/model/finished" ]]; then
-    MODEL="$model" LOGIN_DATA="$here/data/train" OUTPUT="$here/model" RESUME="$(checkpoints | tail -n 1)" TEMPLATE="$TEMPLATE" \
+    MODEL="$model" LOGIN_DATA="$here/data/train" OUTPUT="$here/model" RESUME="$(newest "$here/model")" TEMPLATE="$TEMPLATE" \
         bash "$ROOT/recipes/login/$MODE.sh" "${cpu[@]}" "$@"
     touch "$here/model/finished"
 fi
@@ -84,8 +80,8 @@ score() {   # score NAME CHECKPOINT [FLAGS]
 score base "$model"
 while read -r checkpoint; do
     score "step_${checkpoint##*-}" "$checkpoint"
-done < <(checkpoints)
-tuned="$(checkpoints | tail -n 1)"
+done < <(checkpoints "$here/model")
+tuned="$(newest "$here/model")"
 score closed_loop "$tuned" --closed-loop
 
 # 6. Bars of the published keys; the table beside the published rows, the curves, a few episodes.

@@ -9,8 +9,10 @@
 # Ship:      python tools/ship_base.py runs/tiny_base assets/tiny-base --stage pages; the same with assets/tiny-forms and
 #            --stage forms_end, tiny-marks and marks_end, tiny-words and reading
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-export PATH="$PWD/.venv/bin:$PATH"
+source "$(dirname "${BASH_SOURCE[0]}")/../_machine.sh"
+need_swift
+numbers 1 STEPS PROBE
+cd "$ROOT"
 RUN="$(realpath -m "${RUN:-runs/tiny_base}")"
 PROBE="${PROBE:-100}"                        # questions of each set that every stage is probed with
 export CUDA_VISIBLE_DEVICES='' OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
@@ -21,15 +23,15 @@ MODEL="$RUN/scratch"
 number=0
 
 stage() {   # stage NAME SCREENS STEPS BATCH [FLAGS]: goes on from the last stage's model, on fresh screens of a kind
-    local out="$RUN/$1" screens="$2" steps="${STEPS:-$3}" batch="$4" state
+    local out="$RUN/$1" screens="$2" steps="${STEPS:-$3}" batch="$4" last
     shift 4
     number=$((number + 1))                   # is also the seed of its screens
     if [[ ! -f "$out/probe/metrics.json" ]]; then
         python -m data_engine.sight.write "$out/rows" --stage "$screens" --rows $((batch * ${NPROC_PER_NODE:-1} * steps)) --seed "$number"
         echo "${MODEL#"$RUN"/}" > "$out/from"
-        state="$(find "$out" -path '*/checkpoint-*/trainer_state.json' -size +0 | sort -V | tail -n 1)"
-        if [[ "$state" != */checkpoint-$steps/* ]]; then
-            MODEL="$MODEL" SIGHT_DATA="$out/rows" OUTPUT="$out" RESUME="${state%/trainer_state.json}" \
+        last="$(newest "$out")"
+        if [[ "$last" != */checkpoint-$steps ]]; then
+            MODEL="$MODEL" SIGHT_DATA="$out/rows" OUTPUT="$out" RESUME="$last" \
                 bash recipes/tiny_base/stage.sh --per_device_train_batch_size "$batch" "$@"
         fi
         python eval/probe.py --engine transformers --model "$out/checkpoint-$steps" --out "$out/probe" \

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from data_engine.dataset import DataError, read_json, read_manifest, read_rows
+from data_engine.dataset import DataError, read_manifest, read_rows
 from data_engine.gelab import verify as gelab_verify
 from data_engine.gelab.graph import WorldError
 from data_engine.gelab.world import World
@@ -17,6 +17,7 @@ from data_engine.login import verify as login_verify
 from data_engine.login.write import KIND as LOGIN
 from data_engine.login.write import ROWS
 
+from .files import field, read_object
 from .findings import Finding, fault, ok, warning
 
 EVAL = str(Path(__file__).resolve().parents[2] / "eval")
@@ -46,10 +47,13 @@ BENCHMARKS = {
 
 def open_data(folder: Path) -> tuple[Benchmark, dict]:
     """(benchmark, manifest) of a folder of rows. Raises DataError where it is none."""
-    kind = read_json(folder / "manifest.json").get("kind")
-    if kind not in BENCHMARKS:
+    kind = read_object(folder / "manifest.json").get("kind")
+    if not isinstance(kind, str) or kind not in BENCHMARKS:
         raise DataError(f"{folder}: holds {kind!r}; give what data_engine.gelab.write or data_engine.login.write wrote")
-    return BENCHMARKS[kind], read_manifest(folder, kind)
+    manifest = read_manifest(folder, kind)
+    for name, type_ in (("max_pixels", int), ("files", dict)):
+        field(folder / "manifest.json", manifest, name, type_)
+    return BENCHMARKS[kind], manifest
 
 
 def check_rows(folder: Path, benchmark: Benchmark, rows: int) -> Iterator[Finding]:
@@ -113,12 +117,13 @@ def check_run(out: Path, model: str, manifest: dict) -> Iterator[Finding]:
         if found:
             yield fault("evaluation", f"{found[0]}: no run.json beside it, so it cannot be gone on with", anew)
         return
-    run = read_json(out / "run.json")
-    data = run.get("data", {})
+    run = read_object(out / "run.json")
+    data = field(out / "run.json", {"data": {}} | run, "data", dict)
     if data.get("sha256") != manifest["files"].get(data.get("name")):
         yield fault("evaluation", f"{out}: was started on other rows than these ({data.get('name')})", anew)
     if run.get("model") not in (None, identity(model)):
-        yield fault("evaluation", f"{out}: was started with another model, {run['model']['name']}", anew)
+        name = field(out / "run.json", run, "model", dict).get("name")
+        yield fault("evaluation", f"{out}: was started with another model, {name}", anew)
     for path in found:
         yield from check_lines(path)
 

@@ -9,8 +9,9 @@ from importlib.metadata import PackageNotFoundError, version
 from math import prod
 from pathlib import Path
 
-from data_engine.dataset import DataError, read_json
+from data_engine.dataset import DataError
 
+from .files import field, read_object
 from .findings import Finding, fault, note, ok, warning
 
 REPO = Path(__file__).resolve().parents[2]
@@ -49,14 +50,35 @@ def check_versions(pinned: dict[str, str]) -> Iterator[Finding]:
 # Weights
 
 
+def _adapters_base(folder: Path) -> Path:
+    """The base that ms-swift's args.json names, or peft's own file; a relative one lies beside the adapter or here."""
+    for file, key in (("args.json", "model"), ("adapter_config.json", "base_model_name_or_path")):
+        name = read_object(folder / file).get(key) if (folder / file).is_file() else None
+        if isinstance(name, str):
+            return next((p for p in (folder / name, folder.parent / name) if (p / "config.json").is_file()), Path(name))
+    raise DataError(f"--model {folder}: an adapter that names no base; write it into adapter_config.json")
+
+
 def base_of(model: str) -> Path:
     """The folder with a checkpoint's weights; a LoRA checkpoint names it. Raises DataError where there is none."""
     folder = Path(model)
     if (folder / "adapter_config.json").is_file():
-        folder = Path(read_json(folder / "args.json")["model"])
+        folder = _adapters_base(folder)
     if not (folder / "config.json").is_file():
         raise DataError(f"--model {folder}: no checkpoint folder; download a hub model first: hf download NAME")
     return folder
+
+
+def check_family(base: Path, ours: str, template: str | None) -> Finding:
+    """The checkpoint's family against the template of training, of whose name recipes make ms-swift's --model_type.
+
+    ``ours``: the template for this benchmark and family; ``template``: the one that training is given, if it is known.
+    """
+    family = read_object(base / "config.json").get("model_type")
+    if template and template.removeprefix("gelab_").removeprefix("login_") != family:
+        what = f"{template} is for another family than {base}, a {family}: training would not load its weights"
+        return fault("family", what, f"export TEMPLATE={ours}")
+    return ok("family", f"{family}" + ("" if template else f" (TEMPLATE is not set: export TEMPLATE={ours} to train)"))
 
 
 def check_weights(model: Path) -> Finding:
@@ -95,12 +117,13 @@ def weight_shapes(model: Path) -> dict[str, list[int]]:
             size = int.from_bytes(file.read(8), "little")
             try:
                 head = json.loads(file.read(size))
-            except (ValueError, MemoryError, OverflowError):
+                head.pop("__metadata__", None)
+                wanted = 8 + size + max((weight["data_offsets"][1] for weight in head.values()), default=0)
+                shapes |= {name: weight["shape"] for name, weight in head.items()}
+            except (ValueError, TypeError, LookupError, AttributeError, MemoryError, OverflowError, RecursionError):
                 raise DataError(f"{path}: its head cannot be read; copy or download the file again") from None
-            wanted = 8 + size + max((w["data_offsets"][1] for n, w in head.items() if n != "__metadata__"), default=0)
             if path.stat().st_size != wanted:
                 raise DataError(f"{path}: {path.stat().st_size:,} bytes, not {wanted:,}; copy or download it again")
-        shapes |= {name: weight["shape"] for name, weight in head.items() if name != "__metadata__"}
     missing = set(_listed(model)) - shapes.keys()
     if missing or not shapes:
         raise DataError(f"{model}: {len(missing) or 'all'} weights are missing; download the checkpoint again")
@@ -109,13 +132,18 @@ def weight_shapes(model: Path) -> dict[str, list[int]]:
 
 def _listed(model: Path) -> dict:
     index = model / "model.safetensors.index.json"
-    return read_json(index)["weight_map"] if index.is_file() else {}
+    return field(index, read_object(index), "weight_map", dict) if index.is_file() else {}
+
+
+SIZES = ("hidden_size", "num_hidden_layers", "intermediate_size", "vocab_size")
 
 
 def shape_of(model: Path) -> Shape:
     """Raises DataError if the checkpoint is not whole."""
-    weights, config = weight_shapes(model), read_json(model / "config.json")
+    weights, config = weight_shapes(model), read_object(model / "config.json")
     text = config.get("text_config", config)
+    if not isinstance(text, dict) or not all(isinstance(text.get(size), int) for size in SIZES):
+        raise DataError(f"{model / 'config.json'}: lacks one of {', '.join(SIZES)}; copy or download it again")
     tower = {name: shape for name, shape in weights.items() if "visual" in name}
     linear = [s for name, s in weights.items() if len(s) == 2 and ".layers." in name and name not in tower]
     return Shape(

@@ -13,10 +13,13 @@ the Host must be this machine's, and what changes a state must be JSON.
 """
 
 import json
+import sys
+from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
 from itertools import count
+from socket import SHUT_WR
 from threading import Lock
 from urllib.parse import unquote, urlsplit
 
@@ -29,6 +32,7 @@ from .pictures import Pictures
 
 ADDRESS = "127.0.0.1"
 MOST = 10_000  # bytes of a request's body
+UNREAD, LINGER = 10_000_000, 1.0  # bytes and seconds for which a refused body is still taken
 TYPES = {"html": "text/html; charset=utf-8", "css": "text/css", "js": "text/javascript", "png": "image/png"}
 HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' data:",
@@ -48,6 +52,7 @@ class PlayServer(ThreadingHTTPServer):
     """Serves one world. ``games`` has all episodes by key. An episode without a wish plays ``task``, if it is set."""
 
     daemon_threads = True
+    request_queue_size = 128  # connections that wait: a page asks for all of its icons at once
 
     def __init__(self, world: World, port: int = 0, max_steps: int = MAX_STEPS, seed: int = 0):
         """Listens at once; ``port`` 0 is any free one. Raises WorldError where pages scroll, OSError where the port is
@@ -65,6 +70,11 @@ class PlayServer(ThreadingHTTPServer):
     @property
     def url(self) -> str:
         return f"http://{ADDRESS}:{self.server_port}/"
+
+    def handle_error(self, request, client_address) -> None:
+        """A browser that goes away is no error; anything else is one of ours."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
     def new_game(self, wish: dict) -> str:
         """Start an episode of a named task or a drawn one; returns its key. Raises WorldError."""
@@ -96,17 +106,33 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, method) -> None:
         try:
             self._check_origin()
-            path = [unquote(part) for part in urlsplit(self.path).path.split("/")[1:]]
-            status, (kind, body) = HTTPStatus.OK, method(path)
+            status, (kind, body) = HTTPStatus.OK, method(self._path())
         except WrongRequest as error:
             status, (kind, body) = error.status, _json({"error": str(error)})
-            self.close_connection = True  # a body may be left unread
+            self.close_connection = True
         self.send_response(status)
         headers = {"Content-Type": kind, "Content-Length": str(len(body)), "Cache-Control": "no-store"}
         for name, value in (headers | HEADERS).items():
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
+        if status != HTTPStatus.OK:
+            self._linger()
+
+    def _linger(self) -> None:
+        """Take what still comes of a refused body: the system would break the connection before the answer is read."""
+        left = UNREAD
+        with suppress(OSError):
+            self.connection.settimeout(LINGER)
+            self.connection.shutdown(SHUT_WR)
+            while left > 0 and (part := self.connection.recv(2**16)):
+                left -= len(part)
+
+    def _path(self) -> list[str]:
+        try:
+            return [unquote(part) for part in urlsplit(self.path).path.split("/")[1:]]
+        except ValueError:
+            raise WrongRequest(HTTPStatus.BAD_REQUEST, f"no address: {self.path}") from None
 
     def _check_origin(self) -> None:
         if self.headers.get("Host", "").partition(":")[0] not in (ADDRESS, "localhost"):
@@ -163,11 +189,11 @@ class _Handler(BaseHTTPRequestHandler):
         if self.headers.get_content_type() != "application/json":
             raise WrongRequest(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "the body must be application/json")
         length = self.headers.get("Content-Length", "")
-        if not length.isdecimal() or int(length) > MOST:
+        if not length.isdecimal() or len(length) > len(str(MOST)) or int(length) > MOST:
             raise WrongRequest(HTTPStatus.BAD_REQUEST, f"the body must be of a known length up to {MOST} bytes")
         try:
             said = json.loads(self.rfile.read(int(length)))
-        except ValueError:
+        except (ValueError, RecursionError):  # no JSON, or 5,000 brackets
             said = None
         if not isinstance(said, dict):
             raise WrongRequest(HTTPStatus.BAD_REQUEST, "the body must be a JSON object")
