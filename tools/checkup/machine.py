@@ -1,15 +1,15 @@
 """The machine: versions, GPUs, and how much memory a model needs to be trained."""
 
-import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from math import prod
 from pathlib import Path
 
 from data_engine.dataset import DataError, read_json
+from data_engine.model_folder import check_adapter, check_checkpoint, weight_shapes
 
 from .findings import Finding, fault, note, ok, warning
 
@@ -49,18 +49,12 @@ def check_versions(pinned: dict[str, str]) -> Iterator[Finding]:
 # Weights
 
 
-def base_of(model: str) -> Path:
-    """The folder with a checkpoint's weights; a LoRA checkpoint names it. Raises DataError where there is none."""
-    folder = Path(model)
-    if (folder / "adapter_config.json").is_file():
-        folder = Path(read_json(folder / "args.json")["model"])
-    if not (folder / "config.json").is_file():
-        raise DataError(f"--model {folder}: no checkpoint folder; download a hub model first: hf download NAME")
-    return folder
-
-
-def check_weights(model: Path) -> Finding:
+def check_weights(model: Path, adapters: Sequence[str] = ()) -> Finding:
+    """A checkpoint's own files and those of the adapters on it: all there, and readable?"""
     try:
+        check_checkpoint(model)
+        for adapter in adapters:
+            check_adapter(Path(adapter))
         shape = shape_of(model)
     except DataError as error:
         what, _, mend = str(error).partition("; ")
@@ -83,33 +77,6 @@ class Shape:
     layers: int
     intermediate: int
     vocabulary: int
-
-
-def weight_shapes(model: Path) -> dict[str, list[int]]:
-    """Name -> shape of every weight, from the heads of the files; no weight is read. Raises DataError."""
-    shapes: dict[str, list[int]] = {}
-    for path in sorted(model.glob("*.safetensors")):
-        if path.name.startswith("adapter"):
-            continue
-        with open(path, "rb") as file:
-            size = int.from_bytes(file.read(8), "little")
-            try:
-                head = json.loads(file.read(size))
-            except (ValueError, MemoryError, OverflowError):
-                raise DataError(f"{path}: its head cannot be read; copy or download the file again") from None
-            wanted = 8 + size + max((w["data_offsets"][1] for n, w in head.items() if n != "__metadata__"), default=0)
-            if path.stat().st_size != wanted:
-                raise DataError(f"{path}: {path.stat().st_size:,} bytes, not {wanted:,}; copy or download it again")
-        shapes |= {name: weight["shape"] for name, weight in head.items() if name != "__metadata__"}
-    missing = set(_listed(model)) - shapes.keys()
-    if missing or not shapes:
-        raise DataError(f"{model}: {len(missing) or 'all'} weights are missing; download the checkpoint again")
-    return shapes
-
-
-def _listed(model: Path) -> dict:
-    index = model / "model.safetensors.index.json"
-    return read_json(index)["weight_map"] if index.is_file() else {}
 
 
 def shape_of(model: Path) -> Shape:
