@@ -24,17 +24,37 @@ SYNC = 1.0  # seconds: what a power cut can cost; a killed process loses no line
 
 
 def open_run(out: Path, arguments: dict) -> None:
-    """Start or continue a run in ``out``. Raises DataError if it holds another run, or results of an unknown one."""
+    """Start or continue a run in ``out``, which belongs to it while this process lives.
+
+    A run that has no results yet may be replaced by another one. Raises DataError if ``out`` holds results of another
+    run or of an unknown one, or if another run is at work there.
+    """
     out.mkdir(parents=True, exist_ok=True)
+    alone = _hold(out)
     record = out / "run.json"
-    if not record.exists() and any(out.glob("*.jsonl")):
+    before = read_json(record) if record.exists() else None
+    results = not alone or any(path.stat().st_size for path in out.rglob("*.jsonl"))
+    if before is None and results:
         raise DataError(f"{out}: holds results but no run.json, so nothing says whose; give another --out or remove it")
-    if record.exists():
-        before = read_json(record)
-        changed = sorted(key for key in before.keys() | arguments.keys() if before.get(key) != arguments.get(key))
-        if changed:
-            raise DataError(f"{out}: holds a run with another {', '.join(changed)}; give another --out or remove it")
-    write_json(record, arguments)
+    if results and (changed := sorted(key for key in {*before, *arguments} if before.get(key) != arguments.get(key))):
+        raise DataError(f"{out}: holds a run with another {', '.join(changed)}; give another --out or remove it")
+    if alone:
+        write_json(record, arguments)
+        fcntl.flock(_HELD[-1], fcntl.LOCK_SH)
+
+
+_HELD: list[int] = []  # handles of the folders of this process's runs
+
+
+def _hold(out: Path) -> bool:
+    """Keep ``out`` until this process ends, for now alone. False if other processes of the same run keep it, too."""
+    _HELD.append(os.open(out, os.O_RDONLY))
+    try:
+        fcntl.flock(_HELD[-1], fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        fcntl.flock(_HELD[-1], fcntl.LOCK_SH)  # waits while one of them writes run.json
+        return False
+    return True
 
 
 def run_chunks(

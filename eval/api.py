@@ -3,27 +3,33 @@
 openai      any server with OpenAI's chat completions (OpenAI, vLLM, swift deploy): OPENAI_API_KEY, OPENAI_BASE_URL
 anthropic   Anthropic's messages: ANTHROPIC_API_KEY, ANTHROPIC_BASE_URL
 
-Status 408, 409, 429, 5xx and broken connections are tried again, after the seconds that the server names (Retry-After)
-or 1, 2, 4, ... of them, and then no thread asks before that time. Anything else, and the last try, is a DataError.
+Status 408, 409, 429, 5xx, broken connections and replies that take too long are tried again, after the seconds that the
+server names (Retry-After) or 1, 2, 4, ... of them, and then no thread asks before that time. Anything else, and the
+last try, is a DataError; so is a reply of several MiB (replies.py).
 Each answer of a run leaves a line in OUT/requests.jsonl: tokens, seconds, and whether the reply was kept before.
-A key is read from the environment, sent to its server, and never written, printed or put into an error.
+A key is read from the environment, sent to its server, and never written, printed or put into an error, also where the
+server says it back.
 """
 
-import base64
+import asyncio
 import hashlib
 import json
+import math
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+import zlib
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
 from checkpoint import temperatures_of
+from dialects import DIALECTS
+from replies import DEADLINE, Reply, fetch, is_secret, masked, one_line
 
+from data_engine.answer import cleaned
 from data_engine.dataset import DataError, read_json, read_rows, write_json
 from data_engine.episode import Request
 
@@ -32,96 +38,17 @@ CACHE = REPO / "runs" / "api_cache"
 TRIES = 6  # of one request
 LONGEST_WAIT = 120.0  # seconds between two tries; a server that wants more ends the run
 TIMEOUT = httpx.Timeout(300.0, connect=20.0)  # seconds; a reasoning model may think for minutes
-IMAGE = "<image>"  # heads a question; the picture itself stands in its place
 AGAIN = {408, 409, 429}
 
 
-@dataclass(frozen=True, slots=True)
-class Dialect:
-    """How a kind of server is spoken to."""
-
-    key: str  # names of the environment variables
-    url: str
-    public: str  # the address if none is given
-    path: str
-    headers: Callable[[str], dict[str, str]]  # of the key
-    body: Callable[["Api", Request], dict]
-    read: Callable[[dict], dict]  # reply -> text, input_tokens, output_tokens, cut
-
-
-def openai_body(api: "Api", request: Request) -> dict:
-    """OpenAI itself takes ``max_completion_tokens``; compatible servers know ``max_tokens``."""
-    tokens = "max_completion_tokens" if urlsplit(api.server).hostname == "api.openai.com" else "max_tokens"
-    picture = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{encoded(request.image)}"}}
-    messages = [{"role": "system", "content": request.system}] if request.system else []
-    messages += [{"role": "user", "content": [picture, {"type": "text", "text": words(request)}]}]
-    return {"model": api.model, "messages": messages, tokens: api.max_new_tokens}
-
-
-def openai_read(reply: dict) -> dict:
-    choice, usage = reply["choices"][0], reply.get("usage") or {}
-    return {
-        "text": choice["message"].get("content") or "",
-        "input_tokens": int(usage.get("prompt_tokens") or 0),
-        "output_tokens": int(usage.get("completion_tokens") or 0),
-        "cut": choice.get("finish_reason") == "length",
-    }
-
-
-def anthropic_body(api: "Api", request: Request) -> dict:
-    source = {"type": "base64", "media_type": "image/png", "data": encoded(request.image)}
-    content = [{"type": "image", "source": source}, {"type": "text", "text": words(request)}]
-    body = {"model": api.model, "max_tokens": api.max_new_tokens, "messages": [{"role": "user", "content": content}]}
-    return body | ({"system": request.system} if request.system else {})
-
-
-def anthropic_read(reply: dict) -> dict:
-    usage = reply.get("usage") or {}
-    return {
-        "text": "".join(part["text"] for part in reply["content"] if part["type"] == "text"),
-        "input_tokens": int(usage.get("input_tokens") or 0),
-        "output_tokens": int(usage.get("output_tokens") or 0),
-        "cut": reply.get("stop_reason") == "max_tokens",
-    }
-
-
-DIALECTS = {
-    "openai": Dialect(
-        key="OPENAI_API_KEY",
-        url="OPENAI_BASE_URL",
-        public="https://api.openai.com/v1",
-        path="/chat/completions",
-        headers=lambda key: {"Authorization": f"Bearer {key}"},
-        body=openai_body,
-        read=openai_read,
-    ),
-    "anthropic": Dialect(
-        key="ANTHROPIC_API_KEY",
-        url="ANTHROPIC_BASE_URL",
-        public="https://api.anthropic.com",
-        path="/v1/messages",
-        headers=lambda key: {"x-api-key": key, "anthropic-version": "2023-06-01"},
-        body=anthropic_body,
-        read=anthropic_read,
-    ),
-}
-
-
-def encoded(image: Path) -> str:
-    return base64.b64encode(image.read_bytes()).decode()
-
-
-def words(request: Request) -> str:
-    return request.prompt.removeprefix(IMAGE)
-
-
 def is_address(text: str) -> bool:
-    """True for an address that holds no secret: a server, maybe a port and a path."""
+    """True for an address that holds no secret: a server, maybe a port and a path; no user, password or query."""
     try:
         url = urlsplit(text)
-        secrets = url.username or url.query or url.fragment
-        return url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0 and not secrets
-    except ValueError:  # a port that is no number
+        httpx.URL(text)
+        plain = not set("?#\\").intersection(text) and "@" not in url.netloc and text.isprintable()
+        return url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0 and plain and " " not in text
+    except (ValueError, httpx.InvalidURL):  # a port that is no number, a host that is none
         return False
 
 
@@ -155,12 +82,15 @@ class Api:
     ):
         self.name, self.dialect, self.model = name, DIALECTS[name], model
         self.max_new_tokens, self.threads = max_new_tokens, threads
-        self.server = (os.environ.get(self.dialect.url) or self.dialect.public).rstrip("/")
+        self.server = (os.environ.get(self.dialect.url, "").strip() or self.dialect.public).rstrip("/")
         self.key = os.environ.get(self.dialect.key, "").strip()
         self.log, self.cache, self.extra = log, cache or CACHE, dict(extra or {})
         self.pace, self.lock = Pace(), threading.Lock()
         self._check()
-        self.client = httpx.Client(headers=self.dialect.headers(self.key), timeout=TIMEOUT)
+        headers = self.dialect.headers(self.key) | {"Accept-Encoding": "identity"}
+        self.client = httpx.AsyncClient(headers=headers, timeout=TIMEOUT)
+        self.loop = asyncio.new_event_loop()  # of its own thread: only there can a whole try be given a deadline
+        threading.Thread(target=self.loop.run_forever, daemon=True).start()
 
     def _check(self) -> None:
         d = self.dialect
@@ -170,6 +100,10 @@ class Api:
             raise DataError(f"--engine {self.name}: {d.key} holds a sign that no key has; export it again")
         if not is_address(self.server):
             raise DataError(f"{d.url}: must be http(s)://HOST[:PORT][/PATH] and nothing else, like {d.public}")
+        try:
+            json.dumps([self.model, self.extra], ensure_ascii=False, allow_nan=False).encode()
+        except ValueError:
+            raise DataError("--extra or --model: holds NaN, Infinity or half a sign, which JSON cannot carry") from None
 
     def answer(self, requests: Sequence[Request], temperature: float | Sequence[float], seed: int) -> list[str]:
         """Equal questions are asked once, but when they are sampled: then each has its own sample for each ``seed``."""
@@ -200,7 +134,7 @@ class Api:
         """The reply to a request, kept or new."""
         path = self.cache / name[:2] / f"{name}.json"
         kept = path.is_file()
-        reply = read_json(path) if kept else self._ask(body)
+        reply = kept_reply(path) if kept else self._ask(body)
         if not kept:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_json(path, reply)
@@ -217,39 +151,63 @@ class Api:
         for attempt in range(1, TRIES + 1):
             self.pace.wait()
             begun = time.monotonic()
-            try:
-                response = self.client.post(self.server + self.dialect.path, json=body)
-            except httpx.TransportError as error:
-                response, fault = None, f"{type(error).__name__} {error}".strip()
-            else:
-                if response.status_code == 200:
-                    return self._read(response) | {"seconds": round(time.monotonic() - begun, 3), "tries": attempt}
-                fault = f"status {response.status_code}: {response.text}"
-            wait = self._wait(response, attempt)
+            reply, fault = self._try(body)
+            if reply and reply.status == 200:
+                return self._read(reply) | {"seconds": round(time.monotonic() - begun, 3), "tries": attempt}
+            wait = self._wait(reply, attempt)
             if wait is None:
                 raise self._error(fault, attempt)
             self.pace.pause(wait)
         raise AssertionError("the last try ends above")
 
-    def _wait(self, response: httpx.Response | None, attempt: int) -> float | None:
+    def _try(self, body: dict) -> tuple[Reply | None, str]:
+        """(reply, or None if the connection broke or took too long; the fault, unless it is a good one)."""
+        asked = fetch(self.client, self.server + self.dialect.path, body)
+        try:
+            reply = asyncio.run_coroutine_threadsafe(asked, self.loop).result()
+        except TimeoutError:
+            return None, f"no whole reply in {DEADLINE:.0f} seconds"
+        except httpx.TransportError as error:
+            return None, f"{type(error).__name__} {error}".strip()
+        except (ValueError, zlib.error) as error:
+            raise self._error(f"no reply of the {self.name} kind: {error}", 1) from None
+        return reply, f"status {reply.status}: {reply.text}"
+
+    def _wait(self, reply: Reply | None, attempt: int) -> float | None:
         """Seconds until the next try; None if there is none."""
-        again = response is None or response.status_code in AGAIN or response.status_code >= 500
-        said = response.headers.get("retry-after", "") if response is not None else ""
+        again = reply is None or reply.status in AGAIN or reply.status >= 500
+        said = reply.retry_after if reply else ""
         wait = float(said) if said.replace(".", "", 1).isdecimal() else float(2 ** (attempt - 1))
         return wait if again and attempt < TRIES and wait <= LONGEST_WAIT else None
 
-    def _read(self, response: httpx.Response) -> dict:
+    def _read(self, reply: Reply) -> dict:
         try:
-            return self.dialect.read(response.json())
-        except (ValueError, KeyError, TypeError, IndexError, AttributeError):
-            raise self._error(f"no reply of the {self.name} kind: {response.text}", 1) from None
+            answer = self.dialect.read(json.loads(reply.body))
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError, RecursionError):
+            raise self._error(f"no reply of the {self.name} kind: {reply.text}", 1) from None
+        text = cleaned(answer["text"])
+        return answer | {"text": masked(text, self.key) if is_secret(self.key) else text}
 
     def _error(self, fault: str, attempt: int) -> DataError:
         """One line without the key, which some servers say back."""
-        line = " ".join(fault.replace(self.key, "***").split())[:300]
+        line = one_line(masked(fault, self.key))
         return DataError(
             f"{self.server}: {line} (try {attempt} of {TRIES}); mend it and start again: replies so far are kept"
         )
+
+
+def kept_reply(path: Path) -> dict:
+    """A reply from the cache. Raises DataError where the file holds none."""
+    reply = read_json(path)
+    if not isinstance(reply, dict) or not isinstance(reply.get("text"), str):
+        raise DataError(f"{path}: holds no reply; remove it, and the question is asked again")
+    return reply
+
+
+def check_price(price: Sequence[float] | None) -> None:
+    """Raises DataError unless ``price``, US dollars for a million input and output tokens, can be reckoned with."""
+    if price is not None and not all(0 <= number < math.inf for number in price):
+        raise DataError(f"--price {' '.join(map(str, price))}: give two numbers of 0 or more, like 2.5 10")
 
 
 def usage(log: Path, price: Sequence[float] | None) -> dict:

@@ -9,27 +9,38 @@ An answer depends on the checkpoint, the question, ``seed`` and the request's ke
 import asyncio
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from difflib import get_close_matches
 from functools import cached_property, partial
 from importlib.util import find_spec
 from pathlib import Path
 
+import hub
 import numpy as np
 
 from data_engine.dataset import DataError, read_json, sha256
 from data_engine.episode import Request
+from data_engine.model_folder import base_and_adapters, check_adapter, check_checkpoint, check_config
 from data_engine.seeds import rng
 
 CONTEXT = 8192  # tokens that vllm keeps room for; a question of ours with its picture has 300 to 1,500
 TEMPLATES = {"qwen2_5_vl": "gelab_qwen2_5_vl", "qwen3_vl": "gelab_qwen3_vl"}  # config.json's model_type -> ours
+OURS = {f"{benchmark}_{family}" for benchmark in ("gelab", "login") for family in TEMPLATES}
 
 
 class Checkpoint:
-    """What both engines share; the model is loaded when first asked, so a finished run is free."""
+    """What both engines share. All of the model's files are looked at at once; it is loaded when first asked, so a
+    finished run is free. Raises DataError, in one line, for a model that cannot be loaded."""
 
     def __init__(self, model: str, max_pixels: int | None, template: str | None, max_new_tokens: int, batch_size: int):
         set_max_pixels(max_pixels)
-        self.base, self.adapters = base_and_adapters(model)
-        self.template = template or template_of(self.base)
+        base, self.adapters = base_and_adapters(model)
+        self.base = hub.folder_of(base, downloaded, f"{model}: its base " if self.adapters else "")
+        check_config(Path(self.base))
+        self.template = known_template(template) if template else template_of(self.base)
+        check_checkpoint(Path(self.base))
+        for adapter in self.adapters:
+            check_adapter(Path(adapter))
         self.max_new_tokens, self.batch_size = max_new_tokens, batch_size
 
     def loading(self) -> dict:
@@ -71,14 +82,15 @@ class Transformers(Checkpoint):
         import torch
         from swift import TransformersEngine
 
-        on_gpu = torch.cuda.is_available()
-        return TransformersEngine(
-            self.base,
-            torch_dtype=torch.bfloat16 if on_gpu else torch.float32,
-            attn_impl="sdpa",
-            device_map=None if on_gpu else "cpu",
-            **self.loading(),
-        )
+        on_gpu, loading = torch.cuda.is_available(), self.loading()
+        with load_errors(self.base):
+            return TransformersEngine(
+                self.base,
+                torch_dtype=torch.bfloat16 if on_gpu else torch.float32,
+                attn_impl="sdpa",
+                device_map=None if on_gpu else "cpu",
+                **loading,
+            )
 
     @cached_property
     def features(self):
@@ -164,7 +176,9 @@ class Vllm(Checkpoint):
     def engine(self):
         from swift import VllmEngine
 
-        return VllmEngine(self.base, **self.loading(), **self.engine_arguments())
+        loading = self.loading() | self.engine_arguments()
+        with load_errors(self.base):
+            return VllmEngine(self.base, **loading)
 
     def engine_arguments(self) -> dict:
         return {
@@ -199,17 +213,51 @@ def sample_seed(request: Request, seed: int) -> int:
 def set_max_pixels(max_pixels: int | None) -> None:
     """MAX_PIXELS must be that of the rows: a resized screenshot moves every score."""
     given = os.environ.get("MAX_PIXELS")
+    if given and not (given.isascii() and given.isdecimal() and int(given)):
+        raise DataError(f"MAX_PIXELS={given} in the environment: not a number of pixels; unset it, or export 200704")
     if max_pixels and given and int(given) != max_pixels:
         raise DataError(f"MAX_PIXELS={given}, but the rows were made for {max_pixels}; unset it or write other rows")
     if max_pixels:
         os.environ["MAX_PIXELS"] = str(max_pixels)
 
 
-def base_and_adapters(model: str) -> tuple[str, list[str]]:
-    """A LoRA checkpoint names its base in ms-swift's args.json; any other model is its own base."""
-    if not (Path(model) / "adapter_config.json").is_file():
-        return model, []
-    return read_json(Path(model) / "args.json")["model"], [model]
+def downloaded(name: str) -> str:
+    """The folder of a model that a hub was asked for. Raises DataError if it does not give it."""
+    from swift.utils import safe_snapshot_download
+
+    try:
+        return safe_snapshot_download(name)
+    except Exception as error:  # wrong name, no right to it, full disk, broken line: each hub says it otherwise
+        mend = f"check the name, or download it yourself and give the folder: hf download {name}"
+        raise DataError(f"{name}: no folder here, and the hub did not give it ({summary(error)}); {mend}") from error
+
+
+@contextmanager
+def load_errors(base: str) -> Iterator[None]:
+    """Whatever the host says to a model that it cannot load, as a DataError."""
+    try:
+        yield
+    except Exception as error:
+        mend = "python tools/doctor.py looks closer"
+        raise DataError(f"{base}: the model cannot be loaded ({summary(error)}); {mend}") from error
+
+
+def summary(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+
+
+def known_template(name: str) -> str:
+    """``name``, if it is a template of ours or of ms-swift's. Raises DataError with the nearest names otherwise."""
+    if name in OURS:
+        return name
+    from swift.template import TEMPLATE_MAPPING
+
+    import swift_plugins.register  # noqa: F401  (registers the templates)
+
+    if name not in TEMPLATE_MAPPING:
+        near = get_close_matches(name, TEMPLATE_MAPPING, n=3)
+        raise DataError(f"--template {name}: unknown; give one like {', '.join(near or sorted(OURS))}")
+    return name
 
 
 def family_of(model: str) -> str | None:

@@ -87,14 +87,27 @@ class Blind:
         if train_rows is None or not train_rows.is_file():
             raise DataError(f"--engine blind: no training rows at {train_rows}; name them with --train-rows")
         counts: dict[tuple, Counter] = defaultdict(Counter)
-        for row in read_rows(train_rows):
-            question, answer = (message["content"] for message in row["messages"][-2:])
+        for number, row in enumerate(read_rows(train_rows), 1):
+            question, answer = _pair(row, f"{train_rows}:{number}")
             for key in _text_keys(question):
                 counts[key][answer] += 1
+        if not counts:
+            raise DataError(f"{train_rows}: holds no rows; name others with --train-rows")
         self.best = {key: counter.most_common(1)[0][0] for key, counter in counts.items()}
 
     def answer(self, requests: Sequence[Request], temperature: object, seed: int) -> list[str]:
         return [next(self.best[key] for key in _text_keys(r.prompt) if key in self.best) for r in requests]
+
+
+def _pair(row: dict, where: str) -> tuple[str, str]:
+    """Question and answer of a training row. Raises DataError where it has none."""
+    try:
+        question, answer = (message["content"] for message in row["messages"][-2:])
+    except (KeyError, TypeError, ValueError):
+        question = answer = None
+    if not isinstance(question, str) or not isinstance(answer, str):
+        raise DataError(f"{where}: no question with an answer; give rows that a model is trained on")
+    return question, answer
 
 
 def _text_keys(prompt: str) -> list[tuple]:
@@ -110,11 +123,8 @@ class Replay:
     def __init__(self, path: Path):
         self.path = path
         self.said: dict[str, tuple[str | None, str]] = {}  # key -> question (None: not kept), answer
-        for row in read_rows(path):
-            if "prediction" in row:
-                self.said[str(row["idx"])] = row["messages"][-2]["content"], row["prediction"]
-            else:
-                self.said |= {f"{row['key']}/{i}": (None, turn["answer"]) for i, turn in enumerate(row["turns"])}
+        for number, row in enumerate(read_rows(path), 1):
+            self.said |= _answers(row, f"{path}:{number}")
 
     def answer(self, requests: Sequence[Request], temperature: object, seed: int) -> list[str]:
         for request in requests:
@@ -122,3 +132,17 @@ class Replay:
             if question not in (None, request.prompt):
                 raise DataError(f"{self.path}: has no answer for {request.key}; replay a run of the same rows or tasks")
         return [self.said[request.key][1] for request in requests]
+
+
+def _answers(row: dict, where: str) -> dict[str, tuple[str | None, str]]:
+    """Key -> question and answer, of a row of results. Raises DataError where it is none."""
+    try:
+        if "prediction" in row:
+            answers = {str(row["idx"]): (row["messages"][-2]["content"], row["prediction"])}
+        else:
+            answers = {f"{row['key']}/{i}": (None, turn["answer"]) for i, turn in enumerate(row["turns"])}
+    except (KeyError, TypeError, IndexError):
+        raise DataError(f"{where}: no result of a run; give its predictions.jsonl or trajectories.jsonl") from None
+    if not all(isinstance(answer, str) for _, answer in answers.values()):
+        raise DataError(f"{where}: an answer that is no text; replay another run")
+    return answers

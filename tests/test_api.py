@@ -1,6 +1,8 @@
 """Models behind a server: a fake one on loopback that counts, refuses and stalls; and `swift deploy` for real."""
 
 import base64
+import contextlib
+import itertools
 import json
 import os
 import signal
@@ -9,13 +11,16 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
+import zlib
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
 import pytest
 
-from data_engine.dataset import read_json, read_rows
+from data_engine.dataset import DataError, read_json, read_rows
+from data_engine.episode import Request
 from data_engine.geometry import Size
 from data_engine.login.tasks import Options
 from data_engine.login.write import write
@@ -68,12 +73,13 @@ class Handler(BaseHTTPRequestHandler):
         choice = {"message": {"role": "assistant", "content": self.server.text}, "finish_reason": "stop"}
         return {"choices": [choice], "usage": {"prompt_tokens": 100, "completion_tokens": 10}}
 
-    def reply(self, status: int, headers: dict, text: str):
+    def reply(self, status: int, headers: dict, text: str | bytes):
+        data = text if isinstance(text, bytes) else text.encode()
         self.send_response(status)
-        for name, value in ({"content-length": str(len(text.encode()))} | headers).items():
+        for name, value in ({"content-length": str(len(data))} | headers).items():
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(text.encode())
+        self.wfile.write(data)
 
     def log_message(self, *_): ...
 
@@ -229,11 +235,285 @@ def test_before_any_request(ask, server, tmp_path):
         (ask("openai", OPENAI_BASE_URL="127.0.0.1:80"), "OPENAI_BASE_URL: must be http(s)://HOST"),
         (ask("openai", OPENAI_BASE_URL=f"http://u:{WORD}@h/v1"), "OPENAI_BASE_URL: must be http(s)://HOST"),
         (ask("openai", OPENAI_BASE_URL="http://h:x/v1"), "OPENAI_BASE_URL: must be http(s)://HOST"),
-        (ask("openai", "--extra", "[1]"), "'[1]' is not a JSON object"),
+        (ask("openai", "--extra", "[1]"), "--extra [1]: must be a JSON object"),
     ]
     for done, line in wrong:
         assert done.returncode == 2 and line in done.stderr.splitlines()[-1], done.stderr
         assert WORD not in done.stderr
+    assert server.asked == [] and not (tmp_path / "run").exists()
+
+
+# ---- what a server may send
+
+
+def answer_of(content: object, **usage: object) -> tuple:
+    reply = {"choices": [{"message": {"content": content}, "finish_reason": "stop"}], "usage": usage}
+    return (200, {}, json.dumps(reply))
+
+
+@pytest.fixture
+def once(eval_module, server, tmp_path, monkeypatch):
+    """once(url, key, engine) -> the answer to one question, here in the process."""
+    api = eval_module("api")
+    monkeypatch.setattr(api, "TRIES", 1)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    (tmp_path / "picture.png").write_bytes(b"")
+
+    def once(url: str | None = None, key: str = WORD, engine: str = "openai") -> str:
+        monkeypatch.setenv(f"{engine.upper()}_API_KEY", key)
+        monkeypatch.setenv(f"{engine.upper()}_BASE_URL", url or server.url + "/v1" * (engine == "openai"))
+        asker = api.Api(engine, "m", 9, 1, None, tmp_path / "cache")
+        return asker.answer([Request("", "?", tmp_path / "picture.png", "0", str)], 0.0, 0)[0]
+
+    return once
+
+
+PARTS = [
+    (
+        [{"type": "text", "text": "Thought: .\n"}, {"type": "text", "text": "Action: WAIT()"}],
+        "Thought: .\nAction: WAIT()",
+    ),
+    ([{"type": "thinking", "thinking": [{"type": "text", "text": "DONE()"}]}, {"type": "text", "text": "A"}], "A"),
+    ([{"type": "output_text", "text": "A", "annotations": []}], "A"),
+    ([{"type": "refusal", "refusal": "no"}], ""),
+    ([], ""),
+    (None, ""),
+    ("half a pair: \ud83d.", "half a pair: \ufffd."),
+    ([{"type": "text", "text": "\ud83d"}, {"type": "text", "text": "\ude00"}], "\U0001f600"),
+]
+
+
+@pytest.mark.parametrize("content, text", PARTS)
+def test_content_as_parts_is_one_text(once, server, content, text):
+    server.faults = [answer_of(content)]
+    assert once() == text
+
+
+def good(**fields: object) -> dict:
+    return json.loads(answer_of("A")[2]) | fields
+
+
+NO_REPLIES = {
+    "a picture": answer_of([{"type": "image_url", "image_url": {"url": "x"}}]),
+    "parts without a kind": answer_of([{"text": "A"}]),
+    "texts in a list": answer_of(["A"]),
+    "an object": answer_of({"type": "text", "text": "A"}),
+    "a number": answer_of(5),
+    "a part whose text is none": answer_of([{"type": "text", "text": 5}]),
+    "tokens without end": (200, {}, json.dumps(good(usage={"prompt_tokens": 1e999}))),
+    "tokens below 0": answer_of("A", prompt_tokens=-5),
+    "tokens in words": answer_of("A", completion_tokens="many"),
+    "a list": (200, {}, "[]"),
+    "a text": (200, {}, '"A"'),
+    "no JSON": (200, {}, "<html>"),
+    "too deep": (200, {}, "[" * 100_000),
+    "nothing": (200, {}, ""),
+    "packed otherwise": (200, {"content-encoding": "br"}, "x"),
+    "not packed": (200, {"content-encoding": "gzip"}, json.dumps(good())),
+}
+
+
+@pytest.mark.parametrize("reply", NO_REPLIES.values(), ids=NO_REPLIES)
+def test_anything_else_is_no_reply_of_the_kind(once, server, tmp_path, reply):
+    """Nothing of it is kept: the same question is asked again where the server has been mended."""
+    server.faults = [reply]
+    with pytest.raises(DataError, match="no reply of the openai kind") as error:
+        once()
+    assert str(error.value).isprintable() and not list((tmp_path / "cache").rglob("*.json"))
+    assert once() == CLICK
+
+
+def test_a_reply_of_another_kind_leaves_a_run_that_goes_on(ask, server, tmp_path):
+    server.faults = [answer_of("A"), answer_of({"text": "A"})]
+    done = ask("openai", "--limit", 2, "--batch-size", 1)
+    assert done.returncode == 2 and "no reply of the openai kind" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr and ask("openai", "--limit", 2).returncode == 0
+    assert [row["prediction"] for row in read_rows(tmp_path / "run" / "predictions.jsonl")] == ["A", CLICK]
+
+
+KEY = 'q/1+"w\\-' + "2" * 9  # JSON writes three of its signs otherwise
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        json.dumps({"error": KEY}),
+        json.dumps({"error": KEY}).replace("/", "\\/"),
+        "".join(f"\\u{ord(c):04X}" for c in KEY),
+    ],
+    ids=["JSON", "JSON with slashes", "signs by number"],
+)
+def test_a_key_is_masked_as_json_writes_it(once, server, body):
+    server.faults = [(400, {}, body)]
+    with pytest.raises(DataError, match=r"status 400: .*\*\*\*") as error:
+        once(key=KEY)
+    assert "222" not in str(error.value) and "0032" not in str(error.value)
+
+
+@pytest.mark.parametrize("engine", ["openai", "anthropic"])
+def test_a_key_in_a_good_answer_is_not_stored(ask, server, tmp_path, engine):
+    server.text = f"Thought: {WORD}, {WORD}\nAction: WAIT()"
+    assert ask(engine, "--limit", 1).returncode == 0
+    (row,) = read_rows(tmp_path / "run" / "predictions.jsonl")
+    assert row["prediction"] == "Thought: ***, ***\nAction: WAIT()"
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(files) > 4 and not [path for path in files if WORD.encode() in path.read_bytes()]
+
+
+@pytest.mark.parametrize("word", ["x", "EMPTY", "complete"])
+def test_a_word_in_place_of_a_key_changes_no_answer(once, server, word):
+    server.text = f"Thought: {word}\nAction: CLICK(x=0.50, y=0.50)"
+    assert once(key=word) == server.text
+
+
+def test_a_terminal_shows_an_error_as_it_is(once, server):
+    server.faults = [(400, {}, "\x1b[31mred\x1b[0m \x07bell \x9b2J \u202erow\x00")]
+    with pytest.raises(DataError, match=r"status 400: \[31mred \[0m bell 2J row \(try 1 of 1\)") as error:
+        once()
+    assert str(error.value).isprintable()
+
+
+BOMB = zlib.compress(b" " * 2**30, wbits=31)  # one GiB of blanks in one MiB
+
+
+@pytest.fixture
+def raw_server():
+    """raw_server(steps) -> its address: a socket that sends (seconds to wait, bytes) after (seconds, bytes), for ever
+    the last of them, until the other side goes."""
+    stop, listener = threading.Event(), socket.create_server(("127.0.0.1", 0))
+    listener.settimeout(0.1)
+
+    def talk(steps):
+        while not stop.is_set():
+            try:
+                connection, _ = listener.accept()
+            except TimeoutError:
+                continue
+            with connection, contextlib.suppress(OSError):
+                connection.recv(2**20)
+                for wait, data in itertools.chain(steps[:-1], itertools.repeat(steps[-1])):
+                    if stop.wait(wait):
+                        break
+                    connection.sendall(data)
+
+    def start(steps) -> str:
+        thread = threading.Thread(target=talk, args=(steps,))
+        thread.start()
+        threads.append(thread)
+        return f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+
+    threads: list[threading.Thread] = []
+    yield start
+    stop.set()
+    for thread in threads:
+        thread.join()
+    listener.close()
+
+
+HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
+ENDLESS = {
+    "bytes": [(0, HEAD + b"\r\n"), (0, b" " * 2**16)],
+    "a bomb": [(0, HEAD + b"content-encoding: gzip\r\n\r\n" + BOMB), (0.1, b"")],
+}
+
+
+@pytest.mark.parametrize("steps", ENDLESS.values(), ids=ENDLESS)
+def test_a_reply_without_end_is_left(once, raw_server, steps):
+    """No more of it is kept in memory than some pieces of 8 MiB, however far it would unpack."""
+    address = raw_server(steps)
+    tracemalloc.start()
+    try:
+        with pytest.raises(DataError, match="no reply of the openai kind: over 8 MiB"):
+            once(address)
+        assert tracemalloc.get_traced_memory()[1] < 40 * 2**20
+    finally:
+        tracemalloc.stop()
+
+
+DRIPS = {
+    "headers": [(0, HEAD + b"x: "), (0.1, b"y")],
+    "a body": [(0, HEAD + b"\r\n"), (0.1, b" ")],
+    "silence": [(0, b""), (0.1, b"")],
+    "continue": [(0.1, b"HTTP/1.1 100 Continue\r\n\r\n")],
+}
+
+
+@pytest.mark.parametrize("steps", DRIPS.values(), ids=DRIPS)
+def test_a_drip_has_a_deadline(eval_module, once, raw_server, monkeypatch, steps):
+    """Each byte comes within any limit on single reads; a whole try has 0.5 seconds here."""
+    monkeypatch.setattr(sys.modules["replies"], "DEADLINE", 0.5)
+    address, begun = raw_server(steps), time.monotonic()
+    with pytest.raises(DataError, match=r"no whole reply in \d+ seconds \(try 1 of 1\)"):
+        once(address)
+    assert 0.4 < time.monotonic() - begun < 5
+
+
+def test_a_packed_reply_is_unpacked(once, server):
+    packed = zlib.compress(json.dumps(_openai("packed")).encode(), wbits=31)
+    server.faults = [(200, {"content-encoding": "gzip"}, packed)]
+    assert once() == "packed"
+    assert server.asked[0][1]["accept-encoding"] == "identity"
+
+
+def test_a_broken_file_of_the_cache_is_named(ask, server, tmp_path):
+    assert ask("openai", "--limit", 1).returncode == 0
+    (kept,) = (tmp_path / "cache").rglob("*.json")
+    for broken in "[]", '{"text": ["A"]}', "{":
+        kept.write_text(broken)
+        done = ask("openai", "--limit", 1, out="again")
+        assert done.returncode == 2 and str(kept) in done.stderr.splitlines()[-1], done.stderr
+    kept.unlink()
+    assert ask("openai", "--limit", 1, out="again").returncode == 0
+
+
+# ---- values
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        f"http://:{WORD}@h/v1",
+        f"http://u:{WORD}@h/v1",
+        f"http://{WORD}@h/v1",
+        f"http://h/v1?key={WORD}",
+        f"http://h/v1#{WORD}",
+        "http://h:99999/v1",
+        "http://h:0/v1",
+        "http://[::1",
+        "http://a b/v1",
+        "http://h\x07/v1",
+        "ftp://h/v1",
+        "http:///v1",
+    ],
+)
+def test_no_address_of_a_server(eval_module, address):
+    assert not eval_module("api").is_address(address)
+
+
+def test_addresses_of_servers(eval_module):
+    api = eval_module("api")
+    given = {name: dialect.public + dialect.path for name, dialect in api.DIALECTS.items()}
+    assert given == {
+        "openai": "https://api.openai.com/v1/chat/completions",
+        "anthropic": "https://api.anthropic.com/v1/messages",
+    }
+    for address in *given.values(), "http://127.0.0.1:8000/v1", "http://[::1]:8000", "http://gpu_7.lan/a@b":
+        assert api.is_address(address), address
+
+
+WRONG_VALUES = [
+    (["--price", "nan", 1], "--price nan 1.0: give two numbers of 0 or more"),
+    (["--price", 1, "inf"], "--price 1.0 inf: give two numbers of 0 or more"),
+    (["--price", "-1", 1], "--price -1.0 1.0: give two numbers of 0 or more"),
+    (["--extra", '{"top_p": NaN}'], "holds NaN, Infinity or half a sign"),
+    (["--extra", '{"user": "\\ud83d"}'], "holds NaN, Infinity or half a sign"),
+]
+
+
+@pytest.mark.parametrize("flags, line", WRONG_VALUES)
+def test_wrong_values_are_refused_before_anything_is_written(ask, server, tmp_path, flags, line):
+    done = ask("openai", *flags)
+    assert done.returncode == 2 and line in done.stderr.splitlines()[-1] and "Traceback" not in done.stderr
     assert server.asked == [] and not (tmp_path / "run").exists()
 
 

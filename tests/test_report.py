@@ -548,3 +548,17 @@ def test_wandb_offline(cli, gelab_run, tmp_path):
     assert next(folder.glob("*.wandb")).stat().st_size > 0
     kept = [path.name for path in (folder / "files" / "media").rglob("*") if path.is_file()]
     assert any(name.endswith(".html") for name in kept) and any(name.endswith(".png") for name in kept)
+
+
+@pytest.mark.slow  # wandb takes its time to start
+@pytest.mark.parametrize("mode", [{}, {"WANDB_MODE": "online"}])
+def test_wandb_without_a_key_is_one_line(cli, gelab_run, tmp_path, mode):
+    """The page is there all the same, and what the line says to do does it."""
+    pytest.importorskip("wandb")
+    run = copied(gelab_run, tmp_path)
+    start = ["eval/report.py", run, "--wandb", "gui-swift"]
+    done = cli(*start, HOME=str(tmp_path), WANDB_API_KEY="", **mode)
+    last = done.stderr.splitlines()[-1]
+    assert done.returncode == 2 and last.startswith("report: --wandb: ") and "WANDB_MODE=offline" in last, done.stderr
+    assert "Traceback" not in done.stderr and (run / "report.html").is_file()
+    assert cli(*start, HOME=str(tmp_path), WANDB_API_KEY="", WANDB_MODE="offline").returncode == 0

@@ -1,10 +1,13 @@
 """Long runs: whatever is left of a results file, starting again ends with the same bytes and redoes nothing else."""
 
+import subprocess
+import sys
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_engine.dataset import DataError, read_rows
+from data_engine.dataset import DataError, read_json, read_rows
 from data_engine.runlog import open_run, run_chunks, run_in_order
 
 
@@ -147,3 +150,28 @@ def test_a_file_has_one_writer(tmp_path):
 
     run_in_order(path, range(3), again, "test")
     assert [row["item"] for row in read_rows(path)] == [0, 1, 2]
+
+
+def test_a_run_without_results_gives_way_to_another(tmp_path):
+    """A wrong --model that shows only when it loads must not keep the folder from the right one."""
+    code = (
+        "import sys; from pathlib import Path; from data_engine.runlog import open_run\n"
+        "open_run(Path(sys.argv[1]), {'model': sys.argv[2]}); print('open', flush=True); sys.stdin.read()"
+    )
+
+    def start(model: str) -> subprocess.Popen:
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        return subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "run"), model], text=True, **pipes)
+
+    wrong = start("wrong")
+    assert wrong.stdout.readline() == "open\n"
+    same, other = start("wrong"), start("right")
+    assert same.stdout.readline() == "open\n", "shards of one run share its folder"
+    assert "holds a run with another model; give another --out" in other.communicate()[1], "it is at work there"
+    for process in wrong, same:
+        process.communicate("")
+    right = start("right")
+    assert right.stdout.readline() == "open\n" and read_json(tmp_path / "run" / "run.json") == {"model": "right"}
+    right.communicate("")
+    (tmp_path / "run" / "results.jsonl").write_text("{}\n")
+    assert "holds a run with another model" in start("wrong").communicate("")[1]

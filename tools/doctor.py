@@ -23,6 +23,7 @@ from checkup.findings import FAULT, Finding, fault
 from data_engine.cli import Parser, command, positive
 from data_engine.dataset import DataError
 from data_engine.gelab.world import World
+from data_engine.model_folder import base_and_adapters, base_folder
 
 
 def parser() -> Parser:
@@ -44,7 +45,7 @@ def parser() -> Parser:
 def findings(args: argparse.Namespace) -> Iterator[Finding]:
     """All findings, the cheap ones first. Raises DataError on wrong use."""
     benchmark, manifest = data.open_data(args.data)
-    base = machine.base_of(args.model)
+    base = base_folder(args.model)
     if args.world and benchmark.name != "gelab":
         raise DataError(f"--world {args.world}: forms have no world; leave it out")
     yield from machine.check_versions(machine.pins((machine.REPO / "requirements.txt").read_text(encoding="utf-8")))
@@ -54,7 +55,7 @@ def findings(args: argparse.Namespace) -> Iterator[Finding]:
     template = args.template or os.environ.get("TEMPLATE")  # recipes read the variable
     family = machine.check_family(base, ours, template)
     yield family
-    weights = machine.check_weights(base)
+    weights = machine.check_weights(base, base_and_adapters(args.model)[1])
     yield weights
     proof = list(data.check_rows(args.data, benchmark, args.rows))
     yield from proof

@@ -1,6 +1,7 @@
 """The same numbers, curves, pictures and page in Weights & Biases; ``WANDB_MODE=offline`` needs no account."""
 
 from pathlib import Path
+from types import ModuleType
 
 from data_engine.dataset import DataError
 
@@ -8,11 +9,19 @@ PICTURES = ("pictures", "examples", "plots", ".")  # folders of a run directory 
 
 
 def log(project: str, data: dict, page: Path, run: Path) -> None:
-    """Log one run named after the folder. Raises DataError where wandb is not installed."""
+    """Log one run named after the folder. Raises DataError where wandb is not installed, has no key or no network."""
     try:
         import wandb
     except ImportError:
         raise DataError("--wandb: the package is not installed; pip install wandb") from None
+    try:
+        _log(wandb, project, data, page, run)
+    except wandb.Error as error:
+        what = " ".join(str(error).split())[:200].rstrip(".")
+        raise DataError(f"--wandb: {what}; {page} is written, and WANDB_MODE=offline logs without account") from None
+
+
+def _log(wandb: ModuleType, project: str, data: dict, page: Path, run: Path) -> None:
     with wandb.init(project=project, name=data["title"], dir=page.parent, job_type="report") as made:
         made.summary.update(summary(data))
         for stage, step, values in history(data):

@@ -1,17 +1,17 @@
 """The machine: versions, GPUs, and how much memory a model needs to be trained."""
 
-import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from math import prod
 from pathlib import Path
 
 from data_engine.dataset import DataError
+from data_engine.model_folder import check_adapter, check_checkpoint, weight_shapes
 
-from .files import field, read_object
+from .files import read_object
 from .findings import Finding, fault, note, ok, warning
 
 REPO = Path(__file__).resolve().parents[2]
@@ -50,25 +50,6 @@ def check_versions(pinned: dict[str, str]) -> Iterator[Finding]:
 # Weights
 
 
-def _adapters_base(folder: Path) -> Path:
-    """The base that ms-swift's args.json names, or peft's own file; a relative one lies beside the adapter or here."""
-    for file, key in (("args.json", "model"), ("adapter_config.json", "base_model_name_or_path")):
-        name = read_object(folder / file).get(key) if (folder / file).is_file() else None
-        if isinstance(name, str):
-            return next((p for p in (folder / name, folder.parent / name) if (p / "config.json").is_file()), Path(name))
-    raise DataError(f"--model {folder}: an adapter that names no base; write it into adapter_config.json")
-
-
-def base_of(model: str) -> Path:
-    """The folder with a checkpoint's weights; a LoRA checkpoint names it. Raises DataError where there is none."""
-    folder = Path(model)
-    if (folder / "adapter_config.json").is_file():
-        folder = _adapters_base(folder)
-    if not (folder / "config.json").is_file():
-        raise DataError(f"--model {folder}: no checkpoint folder; download a hub model first: hf download NAME")
-    return folder
-
-
 def check_family(base: Path, ours: str, template: str | None) -> Finding:
     """The checkpoint's family against the template of training, of whose name recipes make ms-swift's --model_type.
 
@@ -81,8 +62,12 @@ def check_family(base: Path, ours: str, template: str | None) -> Finding:
     return ok("family", f"{family}" + ("" if template else f" (TEMPLATE is not set: export TEMPLATE={ours} to train)"))
 
 
-def check_weights(model: Path) -> Finding:
+def check_weights(model: Path, adapters: Sequence[str] = ()) -> Finding:
+    """A checkpoint's own files and those of the adapters on it: all there, and readable?"""
     try:
+        check_checkpoint(model)
+        for adapter in adapters:
+            check_adapter(Path(adapter))
         shape = shape_of(model)
     except DataError as error:
         what, _, mend = str(error).partition("; ")
@@ -105,34 +90,6 @@ class Shape:
     layers: int
     intermediate: int
     vocabulary: int
-
-
-def weight_shapes(model: Path) -> dict[str, list[int]]:
-    """Name -> shape of every weight, from the heads of the files; no weight is read. Raises DataError."""
-    shapes: dict[str, list[int]] = {}
-    for path in sorted(model.glob("*.safetensors")):
-        if path.name.startswith("adapter"):
-            continue
-        with open(path, "rb") as file:
-            size = int.from_bytes(file.read(8), "little")
-            try:
-                head = json.loads(file.read(size))
-                head.pop("__metadata__", None)
-                wanted = 8 + size + max((weight["data_offsets"][1] for weight in head.values()), default=0)
-                shapes |= {name: weight["shape"] for name, weight in head.items()}
-            except (ValueError, TypeError, LookupError, AttributeError, MemoryError, OverflowError, RecursionError):
-                raise DataError(f"{path}: its head cannot be read; copy or download the file again") from None
-            if path.stat().st_size != wanted:
-                raise DataError(f"{path}: {path.stat().st_size:,} bytes, not {wanted:,}; copy or download it again")
-    missing = set(_listed(model)) - shapes.keys()
-    if missing or not shapes:
-        raise DataError(f"{model}: {len(missing) or 'all'} weights are missing; download the checkpoint again")
-    return shapes
-
-
-def _listed(model: Path) -> dict:
-    index = model / "model.safetensors.index.json"
-    return field(index, read_object(index), "weight_map", dict) if index.is_file() else {}
 
 
 SIZES = ("hidden_size", "num_hidden_layers", "intermediate_size", "vocab_size")

@@ -23,6 +23,7 @@ from data_engine.gelab.metrics import score_prediction
 from data_engine.gelab.tasks import Task
 from data_engine.gelab.world import World
 from data_engine.login.scoring import reward
+from data_engine.model_folder import base_and_adapters
 
 from .data import Benchmark
 from .findings import Finding, fault, ok
@@ -50,7 +51,7 @@ class Training:
 
         import swift_plugins.register  # noqa: F401  (registers templates and datasets)
 
-        base, _ = checkpoint.base_and_adapters(model)
+        base, _ = base_and_adapters(model)
         processor = get_processor(base, model_type=checkpoint.family_of(base))
         self.template = get_template(processor, template_type=template, default_system=system)
         self.template.set_mode("train")
