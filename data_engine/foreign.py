@@ -49,12 +49,12 @@ def read_lines(path: Path, read: Callable[[Row], Row], limit: int | None = None)
     return [placed(f"{path}:{number}", read, row) for number, row in enumerate(rows, 1)]
 
 
-def read_table(path: Path, read: Callable[[Row], Row]) -> list[Row]:
+def read_table(path: Path, read: Callable[[Row], Row], limit: int | None = None) -> list[Row]:
     """The same of a JSON-lines file or of one JSON list."""
     if not path.is_file() or not _begins_with_bracket(path):
-        return read_lines(path, read)
+        return read_lines(path, read, limit)
     rows = check(_deep(dataset.read_json, path), list[dict[str, Any]], path)
-    return [placed(f"{path}, item {number}", read, row) for number, row in enumerate(rows)]
+    return [placed(f"{path}, item {number}", read, row) for number, row in enumerate(rows[:limit])]
 
 
 def read_growing(path: Path, read: Callable[[Row], Row] = dict) -> list[Row]:

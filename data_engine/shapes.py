@@ -116,6 +116,18 @@ class ScoredRows(Rows, kw_only=True):
     rows: dict[str, Count]
 
 
+class FormArguments(msgspec.Struct):
+    """The part of a forms folder's arguments that is no option of its tasks (login.tasks.options_of reads those)."""
+
+    system: bool
+
+
+class Forms(ScoredRows, kw_only=True):
+    """Rows of forms."""
+
+    arguments: FormArguments
+
+
 class Made(msgspec.Struct):
     """A world of a collection."""
 
@@ -140,7 +152,7 @@ MANIFESTS = {  # kind -> shape
     "gelab-worlds": Collection,
     "gelab-rows": ScoredRows,
     "gelab-many-rows": Rows,
-    "login-rows": ScoredRows,
+    "login-rows": Forms,
     "sight-rows": Rows,
 }
 

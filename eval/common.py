@@ -10,8 +10,9 @@ from pathlib import Path
 from api import CACHE, DIALECTS, usage
 from engines import CHECKPOINTS, ENGINES, Engine, make_engine
 
-from data_engine.dataset import DataError, read_manifest, sha256, verified_path, write_json
+from data_engine.dataset import DataError, sha256, verified_path, write_json
 from data_engine.episode import Request
+from data_engine.foreign import read_manifest
 from data_engine.gelab import prompts
 from data_engine.gelab.actions import CLICK_SPACE
 from data_engine.gelab.graph import WorldError
@@ -144,8 +145,10 @@ def checked_manifest(data: Path, kind: str = KIND, prompt_sha256: str | None = N
 
     Raises DataError.
     """
-    verified_path(data.parent, data.name, kind)
     manifest = read_manifest(data.parent, kind)
+    verified_path(data.parent, data.name, kind, manifest)
+    if data.name not in manifest["rows"]:
+        raise DataError(f"{data}: the manifest beside it does not count its rows; write the rows again")
     space = manifest.get("action_space", CLICK_SPACE)
     if manifest["prompt_sha256"] != (prompt_sha256 or prompts.sha256(space)):
         raise DataError(f"{data}: its prompts come from another version of the prompt builder; write the rows again")

@@ -9,17 +9,21 @@ openai, anthropic   a model behind a server: api.py
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Annotated, Any, Protocol
 
+import msgspec
 from api import DIALECTS, Api
 from checkpoint import Transformers, Vllm
 
-from data_engine.dataset import DataError, read_rows
+from data_engine.dataset import DataError
 from data_engine.episode import Request
+from data_engine.foreign import check, read_lines
 from data_engine.gelab.actions import format_click
 from data_engine.geometry import THOUSAND
 from data_engine.seeds import rng
+from data_engine.shapes import Message
 
 CHECKPOINTS = {"transformers": Transformers, "vllm": Vllm}
 MODELS = dict.fromkeys(CHECKPOINTS, "a checkpoint") | {"replay": "a results file"}
@@ -79,6 +83,12 @@ class Random:
         return [format_click("?", "?", *point) for point in points]
 
 
+class Exchanged(msgspec.Struct):
+    """A row whose last two messages are a question and its answer."""
+
+    messages: Annotated[list[Message], msgspec.Meta(min_length=2)]
+
+
 class Blind:
     """What the text alone is worth: the most frequent training answer to the same prompt, then to nearer and nearer
     parts of it (same goal and last step, same last step, same goal), then to any prompt."""
@@ -87,10 +97,12 @@ class Blind:
         if train_rows is None or not train_rows.is_file():
             raise DataError(f"--engine blind: no training rows at {train_rows}; name them with --train-rows")
         counts: dict[tuple, Counter] = defaultdict(Counter)
-        for row in read_rows(train_rows):
+        for row in read_lines(train_rows, partial(check, shape=Exchanged, where="row")):
             question, answer = (message["content"] for message in row["messages"][-2:])
             for key in _text_keys(question):
                 counts[key][answer] += 1
+        if not counts:
+            raise DataError(f"{train_rows}: holds no rows; name training rows with --train-rows")
         self.best = {key: counter.most_common(1)[0][0] for key, counter in counts.items()}
 
     def answer(self, requests: Sequence[Request], temperature: object, seed: int) -> list[str]:
@@ -104,13 +116,38 @@ def _text_keys(prompt: str) -> list[tuple]:
     return [(0, prompt), (1, goal, last), (2, last), (3, goal), (4,)]
 
 
+class Predicted(Exchanged, kw_only=True):
+    """A line of predictions.jsonl."""
+
+    idx: Any
+    prediction: str
+
+
+class Said(msgspec.Struct):
+    """A turn of a trajectory."""
+
+    answer: str
+
+
+class Walked(msgspec.Struct):
+    """A line of trajectories.jsonl."""
+
+    key: str
+    turns: list[Said]
+
+
+def replayed(row: dict) -> dict:
+    """A line of either file. Raises DataError."""
+    return check(row, Predicted if "prediction" in row else Walked, "row", "run the evaluation again")
+
+
 class Replay:
     """Answers of an earlier run: a predictions.jsonl (same rows, same questions) or trajectories.jsonl (same tasks)."""
 
     def __init__(self, path: Path):
         self.path = path
         self.said: dict[str, tuple[str | None, str]] = {}  # key -> question (None: not kept), answer
-        for row in read_rows(path):
+        for row in read_lines(path, replayed):
             if "prediction" in row:
                 self.said[str(row["idx"])] = row["messages"][-2]["content"], row["prediction"]
             else:

@@ -17,7 +17,7 @@ chance that j of the n attempts, drawn without replacement, hold a success, 1 - 
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from math import comb
 
 import msgspec
@@ -47,13 +47,14 @@ class Answered(msgspec.Struct):
     images: list[str] = []
 
 
-def answered(row: dict) -> dict:
-    """A row of a predictions file as ``static_metrics`` reads it. Raises DataError."""
+def answered(row: dict, boxed: Callable[[dict], dict] = dict) -> dict:
+    """A row of a predictions file as ``static_metrics`` reads it; ``boxed`` may add a box. Raises DataError."""
     row = in_text(present(row), "prediction", "solution")
     check(row, Answered, f"row {row.get('idx')}", "run the evaluation again")
     asked = any(message["role"] == "user" for message in row.get("messages", ()))
     if not asked and not {"problem", "solution"} <= row.keys():
         raise DataError(f"row {row.get('idx')}: has no question and answer in 'messages'; run the evaluation again")
+    row = boxed(row)
     _said(row)
     if row.get("task") not in CAPTIONS:
         gold_of(row)
@@ -86,7 +87,7 @@ class Trajectory(msgspec.Struct):
     turns: list[Turn]
 
 
-def trajectory(row: dict) -> dict:
+def read_trajectory(row: dict) -> dict:
     """A trajectory as ``interactive_metrics`` reads it. Raises DataError."""
     return check(row, Trajectory, f"task {row.get('task')!r}", "run the evaluation again")
 

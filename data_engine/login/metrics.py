@@ -81,7 +81,7 @@ def answered(row: dict) -> dict:
     return row
 
 
-def trajectory(row: dict) -> dict:
+def read_trajectory(row: dict) -> dict:
     """A trajectory as ``closed_loop_metrics`` reads it. Raises DataError."""
     return check(row, Trajectory, f"episode {row.get('key')!r}", "run the evaluation again")
 
