@@ -15,7 +15,7 @@ Side = Annotated[int, msgspec.Meta(ge=1, le=100_000)]  # pixels
 SHOWN = 40  # characters of a value that does not fit
 
 _PLACED = re.compile(r"(?s)(.*?)(?: - at `\$(.*)`)?")
-_STEP = re.compile(r"\.(\w+)|\[(\d+)\]")
+_STEP = re.compile(r"\.([^.\[]+)|\[(\d+)\]")
 _LACKS = re.compile(r"Object missing required field `(.+)`")
 _KIND = re.compile(r"(Expected .+?), got .+")
 

@@ -10,8 +10,9 @@ import sys
 from pathlib import Path
 
 from common import run_main
+from results import read_score
 
-from data_engine.dataset import DataError, read_json
+from data_engine.dataset import DataError
 
 COLUMNS = ("overall_paper", "path_paper", "edge_paper")  # in the paper's order
 ORDER = ["base", "image", "name", "position", "noise"]  # the paper's; other worlds follow by name
@@ -31,7 +32,7 @@ def read_runs(runs: list[Path]) -> dict[str, dict[str, dict]]:
 
 
 def _metrics(file: Path) -> dict:
-    metrics = read_json(file).get("metrics", {})
+    metrics = read_score(file)["metrics"]
     if not set(COLUMNS) <= set(metrics):
         raise DataError(f"{file}: has no {COLUMNS[0]}; give results of eval/gelab_static.py")
     return metrics

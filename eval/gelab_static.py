@@ -69,7 +69,13 @@ def main() -> None:
             write(row | {"prediction": answer})
 
     if run_items(args, NAME, rows, work, "static"):
-        finish(args.out / "metrics.json", static_metrics(read_lines(args.out / NAME, answered)), run, args.json, **spent(args))
+        finish(
+            args.out / "metrics.json",
+            static_metrics(read_lines(args.out / NAME, answered)),
+            run,
+            args.json,
+            **spent(args),
+        )
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from common import positive, run_main
 from html_report.gather import gather
 from html_report.page import render
 from html_report.pictures import Pictures
+from html_report.scan import LEFT_OUT
 
 LIMIT = 10_000_000  # bytes of a page
 
@@ -57,6 +58,9 @@ def main() -> None:
         from html_report.to_wandb import log
 
         log(args.wandb, data, out, args.run)
+    if data["left_out"]:
+        first = data["left_out"][0].removeprefix(LEFT_OUT)
+        print(f"report: {len(data['left_out'])} left out and named on the page; the first: {first}", file=sys.stderr)
     print(json.dumps(data) if args.json else f"{out}  {len(html.encode()) / 1e6:.1f} MB")
 
 

@@ -110,7 +110,9 @@ def judge(rows: Sequence[dict]) -> dict[str, list[Judged]]:
 
 def whole(episodes: dict[str, list[Judged]]) -> dict[str, list[Judged]]:
     """The episodes of which all steps are there: 0, 1, ... to the one where DONE is right."""
-    return {name: steps for name, steps in episodes.items() if _is_whole([(s.row["step"], s.truth.type) for s in steps])}
+    return {
+        name: steps for name, steps in episodes.items() if _is_whole([(s.row["step"], s.truth.type) for s in steps])
+    }
 
 
 def _is_whole(steps: list[tuple[int, str]]) -> bool:
