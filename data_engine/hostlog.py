@@ -6,6 +6,7 @@ from typing import Annotated
 
 import msgspec
 
+from .dataset import DataError
 from .foreign import check, read_growing
 
 STEP = "global_step/max_steps"  # of a line: "1200/2800"
@@ -18,7 +19,10 @@ class LogRow(msgspec.Struct):
 
 
 def read_log(path: Path) -> list[dict]:
-    """The whole lines of a log that may be growing. Raises DataError at a broken one before the last."""
+    """The whole lines of a log that may be growing. Raises DataError where there is none, and at a broken
+    line before the last."""
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
     return read_growing(path, lambda row: check(row, LogRow, "a broken line", "remove it"))
 
 

@@ -128,10 +128,10 @@ def draw_walk(world: World, trajectory: dict, path: Path) -> None:
     for i, turn in enumerate(turns):
         x, y = 8 + i * (width + 8), 24
         strip.paste(Image.fromarray(world.screenshot(turn["page"])).resize((width, height)), (x, y))
-        if "point" in turn:
+        if turn.get("point"):
             px, py = to_canvas(*turn["point"], Size(width, height))
             draw.ellipse((x + px - 6, y + py - 6, x + px + 6, y + py + 6), outline="#d00000", width=3)
-        happened = " ".join(filter(None, (turn["outcome"], turn["element"] or turn.get("failure"))))
+        happened = " ".join(filter(None, (turn["outcome"], turn.get("element") or turn.get("failure"))))
         said = f"{happened}\n{_wrap(turn['answer'], width // 6)}"
         draw.multiline_text((x, y + height + 3), said, fill="black", font=font)
     strip.save(path)

@@ -53,6 +53,11 @@ def read_walk(tasks: Mapping[str, Task], row: dict) -> dict:
     check(row, Walk, name, "run the evaluation again")
     if row["key"] not in tasks:
         raise DataError(f"{name}: none of the forms of its rows; run the evaluation again")
+    state = Filling(tasks[row["key"]], len(row["turns"]))
+    for turn in row["turns"]:
+        if state.done:
+            raise DataError(f"{name}: has turns after its end; run the evaluation again")
+        state.act(parse(turn["answer"]).action)
     return row
 
 
@@ -113,8 +118,6 @@ def replay(task: Task, walk: dict) -> Iterator[Turn]:
     """
     state, seen, mode = Filling(task, len(walk["turns"])), set(), task.options.mode
     for turn in walk["turns"]:
-        if state.done:
-            raise DataError(f"episode {task.key!r}: has turns after its end; run the evaluation again")
         view, action = state.view, parse(turn["answer"]).action
         due, element = next_action(task.form, mode, view)
         state.act(action)
