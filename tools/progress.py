@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -82,6 +83,7 @@ class Progress:
     rate: float | None
     silent: float | None
     score: dict[str, float] = field(default_factory=dict)
+    fault: str | None = None  # why it cannot be read
 
     @property
     def finished(self) -> bool:
@@ -92,6 +94,8 @@ class Progress:
         return (self.total - self.done) / self.rate if self.rate and self.total is not None else None
 
     def __str__(self) -> str:
+        if self.fault:
+            return f"{self.run}  {self.what}  cannot be read: {self.fault}"
         of = f"{self.done:,}/{self.total:,} {self.done / self.total:.0%}" if self.total else f"{self.done:,} of ?"
         parts = [self.run, self.what, f"{of} {self.unit}"]
         if self.finished:
@@ -144,9 +148,11 @@ def newest_checkpoint(folder: Path) -> tuple[int, int | None]:
     return max(found, key=lambda steps: steps[0])
 
 
-def evaluation(results: Path, now: float) -> Progress:
+def evaluation(folder: Path, now: float) -> Progress:
     """An evaluation, from its results file and what stands beside it."""
-    run, start = _read(results.parent / "run.json", Record), _read(start_path(results), Start)
+    run = _read(folder / "run.json", Record)
+    results = results_of(folder, run.get("kind"))
+    start = _read(start_path(results), Start)
     read, measure = SCORES.get(run.get("kind"), (dict, dict))
     rows = read_growing(results, read)
     silent = now - results.stat().st_mtime if rows else None
@@ -175,12 +181,24 @@ def runs(root: Path, now: float) -> Iterator[Progress]:
     """Every run at or below ``root``, by path. A checkpoint has an args.json too, but also the trainer's state."""
     for folder in sorted(path.parent for path in root.rglob("args.json")):
         if not (folder / "trainer_state.json").is_file():
-            yield training(folder, now)
+            yield _readable(folder, "training", partial(training, folder, now))
     for folder in sorted(path.parent for path in root.rglob("run.json")):
-        record = _read(folder / "run.json", Record)
-        steps = record.get("kind") in ("gelab-static", "login-steps")
-        default = RESULTS[0] if steps else RESULTS[1]
-        yield evaluation(next((folder / name for name in RESULTS if (folder / name).exists()), folder / default), now)
+        yield _readable(folder, "evaluation", partial(evaluation, folder, now))
+
+
+def _readable(folder: Path, what: str, look: Callable[[], Progress]) -> Progress:
+    """A run, or why it cannot be read: one bad run does not take the others."""
+    try:
+        return look()
+    except DataError as error:
+        unit = "steps" if what == "training" else "rows"
+        return Progress(str(folder), what, 0, None, unit, None, None, fault=str(error))
+
+
+def results_of(folder: Path, kind: str | None) -> Path:
+    """The results file of an evaluation, or the one it will have."""
+    default = RESULTS[0] if kind in ("gelab-static", "login-steps") else RESULTS[1]
+    return next((folder / name for name in RESULTS if (folder / name).exists()), folder / default)
 
 
 def show(found: list[Progress], root: Path, as_json: bool) -> None:
@@ -205,8 +223,10 @@ def main() -> int:
             found = list(runs(args.run, time.time()))
             if not found:
                 raise DataError(f"{args.run}: no training or evaluation there; give a recipe's OUTPUT or a run's --out")
+            if all(one.fault for one in found):
+                raise DataError(found[0].fault)
             show(found, args.run, args.json)
-            if not args.watch or all(one.finished for one in found):
+            if not args.watch or all(one.finished or one.fault for one in found):
                 return 0
             time.sleep(args.every)
             print("" if args.json else time.strftime("-- %H:%M:%S"))
