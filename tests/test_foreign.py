@@ -15,6 +15,7 @@ from itertools import count, islice
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 
 from data_engine.dataset import read_json, read_rows, sha256, write_json, write_rows
 from data_engine.geometry import Size
@@ -62,7 +63,7 @@ def file_damages(data: bytes) -> Iterator[tuple[str, bytes]]:
     yield "half", data[: len(data) // 2]
 
 
-WRONG = (None, "text", -1, 1e400, float("nan"), True, [], [1, 2, 3], ["a"], {}, [None], [{}], [[]])
+WRONG = (None, "text", -1, float("nan"), True, [], [1, 2, 3], {}, [None], [{}])
 PARTS = [{"type": "text", "text": "Action: "}, {"type": "image"}, {"type": "text", "text": "DONE()"}]
 
 
@@ -136,6 +137,10 @@ def start(script: str, flags: list, out: Path) -> tuple[int, str]:
     with pytest.MonkeyPatch.context() as patch, redirect_stderr(errors), redirect_stdout(io.StringIO()):
         patch.setattr(sys, "argv", argv)
         patch.setattr(sys, "path", [str((REPO / script).parent), *sys.path])
+        patch.setattr(Figure, "savefig", lambda *_, **__: None)  # most of the time of what draws
+        patch.setattr(Figure, "tight_layout", lambda *_, **__: None)
+        if "common" in sys.modules:
+            patch.setattr(sys.modules["common"], "_git", lambda *_: "")  # most of the time of what scores
         try:
             runpy.run_path(str(REPO / script), run_name="__main__")
             code = 0

@@ -48,12 +48,18 @@ def read_walk(graph: PageGraph, row: dict) -> dict:
     return row
 
 
+class Pictured(msgspec.Struct):
+    """What a row of a task needs to be shown, beside what the metrics need."""
+
+    idx: int
+    images: Annotated[list[str], msgspec.Meta(min_length=1)]
+
+
 def read_answered(graph: PageGraph, row: dict) -> dict:
     """A row of predictions.jsonl in this graph. Raises DataError."""
     row = answered(row)
     if is_step(row):
-        if not row.get("images"):
-            raise DataError(f"row {row.get('idx')}: has no 'images'; run the evaluation again")
+        check(row, Pictured, f"row {row.get('idx')}", "run the evaluation again")
         _known(graph, f"row {row.get('idx')}", *row_place(row))
     return row
 

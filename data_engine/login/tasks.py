@@ -76,7 +76,10 @@ def options_of(arguments: dict) -> Options:
     fault = misfit(arguments, Options)
     if fault:
         raise DataError(f"arguments of the manifest: {fault}; write the folder again")
-    return msgspec.convert(arguments, Options)
+    options = msgspec.convert(arguments, Options)
+    if options.episodes < 1 or min(options.page_size) < 1:
+        raise DataError("arguments of the manifest: no episodes, or pages without a size; write the folder again")
+    return options
 
 
 @dataclass(frozen=True, slots=True)

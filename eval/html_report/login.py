@@ -60,7 +60,7 @@ def baseline(result: dict, part: str, name: str) -> dict | None:
 
 def ceiling(results: Iterable[dict], head: str) -> float | None:
     """The best that a deterministic model can reach: rows that look the same get one answer. Of action types alone."""
-    of = [result["ceiling"]["type_accuracy"] for result in results if "ceiling" in result]
+    of = [result["ceiling"].get("type_accuracy") for result in results if result.get("ceiling")]
     return of[0] if of and head == "action type" else None
 
 

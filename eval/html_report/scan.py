@@ -169,14 +169,14 @@ class Library:
 
     def world(self, score: Score) -> World | None:
         """The world that a score was made in."""
-        fingerprint = score.run["data"]["fingerprint"]
+        fingerprint = score.run["data"].get("fingerprint")
         if fingerprint not in self._open and fingerprint in self._worlds:
             self._open[fingerprint] = World(self._worlds[fingerprint])
         return self._open.get(fingerprint)
 
     def rows(self, score: Score) -> tuple[Path, dict] | None:
         """(folder, manifest) of the very data file that a score names, by its hash."""
-        return self._rows.get((score.run["data"]["name"], score.run["data"]["sha256"]))
+        return self._rows.get((score.run["data"]["name"], score.run["data"].get("sha256")))
 
 
 def _manifests(folder: Path, left: LeftOut) -> Iterator[tuple[Path, dict]]:
