@@ -79,10 +79,16 @@ class Checkpoint(Steps, kw_only=True):
     commit: str
 
 
+class Beside(msgspec.Struct):
+    """The policies that never look, by the strict scoring."""
+
+    strict: dict[str, Metrics | None]
+
+
 class Base(Checkpoint, kw_only=True):
     """Of base.json."""
 
-    baselines: dict[str, dict[str, Metrics | None]]
+    baselines: Beside
 
 
 class Success(Metrics, kw_only=True):

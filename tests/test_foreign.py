@@ -18,9 +18,11 @@ import pytest
 from matplotlib.figure import Figure
 
 from data_engine.dataset import read_json, read_rows, sha256, write_json, write_rows
+from data_engine.foreign import in_text, present
 from data_engine.geometry import Size
 from data_engine.login.tasks import Options
 from data_engine.login.write import write
+from data_engine.shapes import Manifest, manifest_misfit, misfit
 
 REPO = Path(__file__).resolve().parents[1]
 BARS = ("static:", "episodes:", "steps:", "verify:")
@@ -350,3 +352,91 @@ def test_every_script_is_tried():
         if "__main__" in path.read_text(encoding="utf-8")
     }
     assert scripts == {case.script for case in cases(Path()).values()} | READS_NOTHING_FOREIGN.keys()
+
+
+# What exactly comes of some of them, worked by hand
+
+LINES = [  # case, change of the first row, code, what the line says after the file and its line
+    ("score", {"prediction": None}, 2, "row 0: no text under 'prediction'; run the evaluation to the end"),
+    ("score", {"prediction": 5}, 2, "row 0: no text under 'prediction'"),
+    ("score", {"prediction": ["a", "b"]}, 2, "row 0: no text under 'prediction'"),
+    ("score", {"prediction": PARTS}, 0, ""),
+    ("score", {"bbox": [1, 2, 3]}, 2, "row 0: bbox is a list of 3, expected `array` of length 4; write the rows again"),
+    ("score", {"bbox": "1, 2, 3, 4"}, 2, "row 0: bbox is '1, 2, 3, 4', expected `array | null`"),
+    ("score", {"bbox": [9, 9, 1, 1]}, 2, "row 0: the box [9, 9, 1, 1] has its corners exchanged"),
+    ("score", {"canvas": [0, 5]}, 2, "row 0: canvas[0] is 0, expected `int` >= 1"),
+    ("score", {"path": None}, 0, ""),
+    ("score", {"path": "3"}, 2, "row 0: path is '3', expected `int`; run the evaluation again"),
+    (
+        "score",
+        {"messages": [{"role": "user", "content": None}]},
+        2,
+        "row 0: messages[0].content is null, expected `str`",
+    ),
+    ("forms strict", {"prediction": PARTS}, 0, ""),
+    ("forms strict", {"prediction": None}, 2, "needs text under 'prediction' and 'mode' coord or som"),
+    ("forms strict", {"element": ["username"]}, 2, "element is a list of 1, expected `str | null`"),
+    ("forms strict", {"scenario": None}, 0, ""),
+]
+
+
+@pytest.mark.parametrize("name, change, code, line", LINES)
+def test_lines(room, tmp_path, name, change, code, line):
+    case = cases(room)[name]
+    data = case.file.read_bytes()
+    rows = read_rows(case.file)
+    try:
+        write_rows(case.file, [rows[0] | change, *rows[1:]])
+        found = start(case.script, case.flags, tmp_path)
+    finally:
+        case.file.write_bytes(data)
+    assert found[0] == code and line in found[1] and (not line or f"{case.file}:1: " in found[1])
+
+
+def test_null_is_absent_and_parts_are_text():
+    row = {"a": None, "b": 1}
+    assert present(row) == {"b": 1} and present(row, kept=("a",)) is row
+    parts = [{"type": "text", "text": "CLICK("}, {"type": "image"}, {"type": "text", "text": "1)"}]
+    asked = {
+        "prediction": parts,
+        "messages": [{"role": "user", "content": parts}, {"role": "assistant", "content": "x"}],
+    }
+    assert in_text(asked, "prediction") == {
+        "prediction": "CLICK(1)",
+        "messages": [{"role": "user", "content": "CLICK(1)"}, {"role": "assistant", "content": "x"}],
+    }
+    assert in_text(row, "b") is row and in_text({"b": ["x"]}, "b") == {"b": ["x"]}
+
+
+@pytest.mark.parametrize(
+    "value, words",
+    [
+        ({"arguments": {}}, "has no 'kind'"),
+        ({"kind": 5, "arguments": {}}, "kind is 5, expected `str`"),
+        ({"kind": "gelab-world", "arguments": {"scroll": -1}}, "arguments.scroll is -1, expected `int` >= 0"),
+        ({"kind": "sight-rows", "arguments": {}, "files": {"a": 1}}, "a value of files: Expected `str`, got `int`"),
+        ({"kind": "login-rows", "arguments": {"system": True}, "files": {}}, "has no 'fingerprint'"),
+        ([], "it is a list of 0, expected `object`"),
+    ],
+)
+def test_what_does_not_fit_a_manifest(value, words):
+    assert manifest_misfit(value) == words
+
+
+def test_manifests_of_every_kind_fit(small_data, room):
+    for folder in (small_data, small_data / "world", room / "forms"):
+        assert manifest_misfit(read_json(folder / "manifest.json")) is None
+    assert misfit({"kind": "of another program", "arguments": {}}, Manifest) is None
+
+
+def test_a_long_proof_has_a_bar_with_a_total(small_data):
+    """Eight rows of each of seven files and 26 pages; no bar before the two seconds are over."""
+    module = runpy.run_path(str(REPO / "tools/verify_data.py"))
+    seen = {}
+    for delay in (0.0, 60.0):
+        module["prove"].__globals__["SHORT"] = delay
+        errors = io.StringIO()
+        with redirect_stderr(errors):
+            module["prove"](small_data, 8, lambda name, count: None)
+        seen[delay] = errors.getvalue()
+    assert "82/82" in seen[0.0] and seen[60.0] == ""
