@@ -8,13 +8,14 @@ import json
 import runpy
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from itertools import count, islice
 from pathlib import Path
 
 import pytest
+from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from data_engine.dataset import read_json, read_rows, sha256, write_json, write_rows
@@ -93,20 +94,20 @@ def changed(value: object, place: tuple, new: object, gone: bool) -> object:
     return copy
 
 
-def value_damages(value: object, few: bool) -> Iterator[tuple[str, object]]:
-    """(name, damaged value), every place times every wrong value; ``few``: for commands that draw."""
-    for place in places(value, *(2, 2) if few else (3, 3)):
+def value_damages(value: object, depth: int, wrong: Sequence) -> Iterator[tuple[str, object]]:
+    """(name, damaged value), every place times gone and every wrong value."""
+    for place in places(value, depth, depth):
         name = ".".join(map(str, place))
         yield f"{name} gone", changed(value, place, None, True)
-        for new in (None, [1, 2, 3]) if few else (*WRONG, PARTS):
+        for new in wrong:
             yield f"{name} = {new!r}", changed(value, place, new, False)
 
 
-def damages(data: bytes, lines: bool, few: bool) -> Iterator[tuple[str, bytes]]:
+def damages(data: bytes, lines: bool, depth: int, wrong: Sequence) -> Iterator[tuple[str, bytes]]:
     """All damages of a file; of JSON lines, those of the first row."""
     yield from file_damages(data)
     first, rest = data.partition(b"\n")[::2] if lines else (data, b"")
-    for name, value in value_damages(json.loads(first), few):
+    for name, value in value_damages(json.loads(first), depth, wrong):
         yield name, json.dumps(value).encode() + b"\n" + rest
 
 
@@ -121,7 +122,7 @@ class Case:
     flags: list
     file: Path
     after: Callable[[], None] = lambda: None
-    few: bool = False
+    few: bool = False  # damages, because it draws or is slow
     codes: tuple = (0, 2)
     lines: bool = field(init=False)
 
@@ -148,6 +149,8 @@ def start(script: str, flags: list, out: Path) -> tuple[int, str]:
             code = 0
         except SystemExit as end:
             code = end.code or 0
+        finally:
+            plt.close("all")
     return code, errors.getvalue()
 
 
@@ -322,15 +325,19 @@ def cases(room: Path) -> dict[str, Case]:
     return found
 
 
+@pytest.mark.parametrize("thorough", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["", "thorough"])
 @pytest.mark.parametrize("name", list(cases(Path())))
-def test_a_damaged_file_is_one_line(room, tmp_path, name):
+def test_a_damaged_file_is_one_line(room, tmp_path, name, thorough):
     case = cases(room)[name]
+    depth, wrong = (3, (*WRONG, PARTS)) if thorough and not case.few else (2, (None, [1, 2, 3]))
+    if case.few and not thorough:
+        depth, wrong = 1, ([1, 2, 3],)
     data, manifest = case.file.read_bytes(), case.file.parent / "manifest.json"
     kept = manifest.read_bytes() if manifest.is_file() else None
     assert complaint(case, tmp_path) is None or case.codes[0] == 1, "whole"
     faults = []
     try:
-        for damage, broken in damages(data, case.lines, case.few):
+        for damage, broken in damages(data, case.lines, depth, wrong):
             case.file.write_bytes(broken)
             if case.file != manifest:
                 case.after()
