@@ -15,6 +15,7 @@ import jsonlines
 import msgspec
 
 from .files import sha256_of, write_file
+from .shapes import manifest_misfit
 
 MANIFEST = "manifest.json"
 _VERSIONS = ("pillow", "numpy", "fonticon-materialdesignicons7")  # what can change a byte of the output
@@ -104,17 +105,15 @@ def versions() -> Mapping[str, str]:
 
 
 def read_manifest(folder: Path, kind: str) -> dict:
-    """The manifest of a folder of that kind. Raises DataError if it is none."""
+    """The manifest of a folder of that kind, with the columns that readers rely on. Raises DataError if it is none."""
     path = Path(folder) / MANIFEST
     if not path.is_file():
         raise DataError(f"{folder}: no {MANIFEST}; this is not a finished {kind} folder")
     manifest = read_json(path)
-    if not isinstance(manifest, dict) or manifest.get("kind") != kind:
-        held = manifest.get("kind") if isinstance(manifest, dict) else "no object"
-        raise DataError(f"{folder}: holds {held!r}, not {kind!r}; give the right folder")
-    for field in "arguments", "files":
-        if field in manifest and not isinstance(manifest[field], dict):
-            raise DataError(f"{path}: Expected an object at {field!r}; build it again, or get it where it came from")
+    if isinstance(manifest, dict) and manifest.get("kind") != kind:
+        raise DataError(f"{folder}: holds {manifest.get('kind')!r}, not {kind!r}; give the right folder")
+    if fault := manifest_misfit(manifest):
+        raise DataError(f"{path}: {fault}; make the folder again, or get it again where it came from")
     return manifest
 
 

@@ -1,13 +1,17 @@
 """Faults of a written folder, each with its mend, and what the proofs of all benchmarks share."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
+import msgspec
+
 from .dataset import MANIFEST, sha256
 
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)  # what a reader of JSON may raise
+Step = Callable[[], object]  # called after each page and each row that was looked at
 _AGAIN = "write the folder again"
 FILE_KINDS = {
     "broken manifest": _AGAIN,

@@ -8,7 +8,8 @@ import json
 import re
 from pathlib import Path
 
-from .dataset import DataError, read_json
+from .dataset import DataError
+from .foreign import read_object
 
 HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*(:.+)?")  # OWNER/NAME, of a model hub; a short path looks the same
 ADAPTER = "adapter_config.json"
@@ -58,7 +59,7 @@ def base_of(adapter: Path) -> str:
         raise DataError(
             f"{args}: no such file, so nothing names the adapter's base; copy it from the training's output"
         )
-    name = _object(args).get("model")
+    name = read_object(args, dict, AGAIN).get("model")
     if not isinstance(name, str) or not name:
         raise DataError(f'{args}: names no base; write its folder there as "model"')
     places = {}
@@ -80,7 +81,7 @@ def check_config(folder: Path) -> dict:
     """config.json of a checkpoint. Raises DataError, with what to give, where the folder is none."""
     if not (folder / "config.json").is_file():
         raise DataError(f"{folder}: no checkpoint folder; {_advice(folder)}")
-    config = _object(folder / "config.json")
+    config = read_object(folder / "config.json", dict, AGAIN)
     if not isinstance(config.get("model_type"), str):
         raise DataError(f"{folder / 'config.json'}: names no model_type; {AGAIN}")
     return config
@@ -109,7 +110,7 @@ def check_checkpoint(folder: Path) -> None:
     check_config(folder)
     for name in READ:
         if (folder / name).is_file():
-            _object(folder / name)
+            read_object(folder / name, dict, AGAIN)
     mend = "copy the files of processor and tokenizer from the model that it was trained from"
     if not any((folder / name).is_file() for name in ("preprocessor_config.json", "processor_config.json")):
         raise DataError(f"{folder}: no preprocessor_config.json, so it cannot see; {mend}")
@@ -121,21 +122,11 @@ def check_checkpoint(folder: Path) -> None:
 def check_adapter(folder: Path) -> None:
     """Raises DataError unless an adapter's own files are there and can be read."""
     for name in (ADAPTER, "args.json"):
-        _object(folder / name)
+        read_object(folder / name, dict, AGAIN)
     weights = folder / "adapter_model.safetensors"
     if not weights.is_file():
         raise DataError(f"{folder}: no {weights.name}; copy it from the training's output")
     head_of(weights)
-
-
-def _object(path: Path) -> dict:
-    try:
-        value = read_json(path)
-    except DataError as error:
-        raise DataError(f"{error}; {AGAIN}") from None
-    if not isinstance(value, dict):
-        raise DataError(f"{path}: not a JSON object; {AGAIN}")
-    return value
 
 
 # Weights
@@ -148,7 +139,7 @@ def weight_shapes(folder: Path) -> dict[str, list[int]]:
         if not path.name.startswith("adapter"):
             shapes |= head_of(path)
     index = folder / "model.safetensors.index.json"
-    listed = _object(index).get("weight_map", {}) if index.is_file() else {}
+    listed = read_object(index, dict, AGAIN).get("weight_map", {}) if index.is_file() else {}
     missing = set(listed) - shapes.keys()
     if missing or not shapes:
         raise DataError(f"{folder}: {len(missing) or 'all'} weights are missing; download the checkpoint again")

@@ -107,6 +107,8 @@ def engine_and_run(
 
 def data_record(name: str, manifest: dict) -> dict:
     """Which rows: their file, its hash and length, the world's fingerprint; for a blind twin, the original's too."""
+    if name not in manifest["files"] or name not in manifest["rows"]:
+        raise DataError(f"{name}: not in the manifest beside it, or its rows are not counted there; write it again")
     twin = {"blank_of": manifest["blank_of"]} if "blank_of" in manifest else {}
     found = {"sha256": manifest["files"][name], "rows": manifest["rows"][name], "fingerprint": manifest["fingerprint"]}
     return {"name": name, **found, **twin}
@@ -128,8 +130,8 @@ def checked_manifest(data: Path, kind: str = KIND, prompt_sha256: str | None = N
 
     Raises DataError.
     """
-    verified_path(data.parent, data.name, kind)
     manifest = read_manifest(data.parent, kind)
+    verified_path(data.parent, data.name, kind, manifest)
     space = manifest.get("action_space", CLICK_SPACE)
     if manifest["prompt_sha256"] != (prompt_sha256 or prompts.sha256(space)):
         raise DataError(f"{data}: its prompts come from another version of the prompt builder; write the rows again")

@@ -14,21 +14,25 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from common import world_of
 from intervals import interval
-from published import PUBLISHED, Cells, form_cells, interactive_cells, static_cells
+from published import PUBLISHED, Cells, form_cells, interactive_cells, read_step, static_cells
+from results import AGAIN, Recorded
 
 from data_engine.cli import Parser, command
-from data_engine.dataset import DataError, read_json, read_rows
+from data_engine.dataset import DataError
 from data_engine.files import write_file
-from data_engine.gelab.metrics import interactive_metrics, static_metrics
-from data_engine.login.metrics import classic_metrics
+from data_engine.foreign import check as check_shape
+from data_engine.foreign import read_lines, read_object
+from data_engine.gelab.metrics import interactive_metrics, read_trajectory, static_metrics
+from data_engine.login.metrics import answered, classic_metrics
 
-KINDS = {  # kind of run -> (benchmark, its results file, its metrics)
-    "gelab-static": ("gelab", "predictions.jsonl", static_metrics),
-    "gelab-interactive": ("gelab", "trajectories.jsonl", interactive_metrics),
-    "login-steps": ("login", "predictions.jsonl", classic_metrics),
+KINDS = {  # kind of run -> (benchmark, its results file, what reads a line of it, its metrics)
+    "gelab-static": ("gelab", "predictions.jsonl", read_step, static_metrics),
+    "gelab-interactive": ("gelab", "trajectories.jsonl", read_trajectory, interactive_metrics),
+    "login-steps": ("login", "predictions.jsonl", answered, classic_metrics),
 }
 UNPUBLISHED = {"tasks_id.jsonl": "the paper has no interactive score of held-in tasks"}
 STAGES = {"sft": "SFT", "st_rl": "ST-RL", "mt_rl": "MT-RL"}  # beginning of an agent's name -> row of the paper
@@ -80,8 +84,8 @@ class Result:
         if self.kind == "gelab-static":
             if self.metrics["rows_by_kind"] != {kind: subtrees * n for kind, n in protocol["rows"].items()}:
                 yield f"{self.metrics['rows']:,} rows, not the paper's"
-        elif (self.metrics["k"], self.run["max_steps"]) != (protocol["attempts"], protocol["max_steps"]):
-            yield f"{self.metrics['k']} attempts of {self.run['max_steps']} steps, the paper has 5 of 12"
+        elif (self.metrics["k"], self.run.get("max_steps")) != (protocol["attempts"], protocol["max_steps"]):
+            yield f"{self.metrics['k']} attempts of {self.run.get('max_steps')} steps, the paper has 5 of 12"
 
     def _of_forms(self) -> Iterator[str]:
         table = PUBLISHED["login"]["tables"][self.rows[0]["mode"]]
@@ -108,12 +112,15 @@ def results_of(given: str, scaled_down: bool) -> list[Result]:
 
 def read_result(path: Path, name: str, scaled_down: bool) -> Result | None:
     """A result with its answers; None for what has no published counterpart. Raises DataError where they disagree."""
-    content = read_json(path)
-    run = content.get("run", {})
-    if run.get("kind") not in KINDS or run["data"]["name"] in UNPUBLISHED:
+    content = read_object(path, dict[str, Any], AGAIN)
+    run = content.get("run")
+    if not isinstance(run, dict) or run.get("kind") not in list(KINDS):
         return None
-    benchmark, file, measure = KINDS[run["kind"]]
-    rows = read_rows(path.with_name(file))
+    check_shape(content, Recorded, path, AGAIN)
+    if run["data"]["name"] in UNPUBLISHED:
+        return None
+    benchmark, file, read, measure = KINDS[run["kind"]]
+    rows = read_lines(path.with_name(file), read)
     metrics = measure(rows) if rows else {}
     if metrics != content["metrics"]:
         raise DataError(f"{path}: {file} beside it scores otherwise; run the evaluation again (nothing is asked anew)")

@@ -8,8 +8,10 @@ RUN is a folder of one model with RUN/WORLD/metrics.json of eval/gelab_static.py
 import sys
 from pathlib import Path
 
+from results import read_score
+
 from data_engine.cli import Parser, command
-from data_engine.dataset import DataError, read_json
+from data_engine.dataset import DataError
 from data_engine.files import write_file
 
 COLUMNS = ("overall_paper", "path_paper", "edge_paper")  # in the paper's order
@@ -30,7 +32,7 @@ def read_runs(runs: list[Path]) -> dict[str, dict[str, dict]]:
 
 
 def _metrics(file: Path) -> dict:
-    metrics = read_json(file).get("metrics", {})
+    metrics = read_score(file)["metrics"]
     if not set(COLUMNS) <= set(metrics):
         raise DataError(f"{file}: has no {COLUMNS[0]}; give results of eval/gelab_static.py")
     return metrics

@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import matplotlib
-from html_report.scan import log_rows
+import msgspec
 
 from data_engine.bootstrap import interval
-from data_engine.dataset import read_rows
+from data_engine.foreign import check, read_lines
+from data_engine.hostlog import log_rows, number
+from data_engine.shapes import Count
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
@@ -45,7 +47,7 @@ def draw_stages(run: Path, results: dict[str, dict[str, dict]], path: Path) -> N
 def _draw_log(axis, rows, title: str, keys: list[str], smooth: int) -> None:
     """Columns of ms-swift's log by step, each point the mean of the last ``smooth`` logged steps."""
     for key in keys:
-        logged = [(row["step"], float(row[key])) for row in rows if key in row]
+        logged = [(row["step"], value) for row in rows if (value := number(row.get(key))) is not None]
         values = [value for _, value in logged]
         means = [sum(values[max(0, i - smooth) : i]) / min(i, smooth) for i in range(1, len(values) + 1)]
         name = key.removeprefix("rewards/Gelab").removesuffix("/mean")
@@ -63,9 +65,10 @@ def _draw_log(axis, rows, title: str, keys: list[str], smooth: int) -> None:
 def _draw_success(axis, results: dict[str, dict[str, dict]]) -> None:
     """Pass@1 of each agent as bars with their intervals, held in beside held out."""
     for place, (name, label) in enumerate(SETS.items()):
-        played = [(i, sets[name]["metrics"]) for i, sets in enumerate(results.values()) if name in sets]
+        all_played = [(i, sets[name]["metrics"]) for i, sets in enumerate(results.values()) if name in sets]
+        played = [(i, metrics) for i, metrics in all_played if metrics.get("pass_at_1") is not None]
         rates = [metrics["pass_at_1"] for _, metrics in played]
-        ends = [m["intervals"]["pass_at_1"] or (m["pass_at_1"], m["pass_at_1"]) for _, m in played]
+        ends = [m.get("intervals", {}).get("pass_at_1") or (m["pass_at_1"], m["pass_at_1"]) for _, m in played]
         below = [rate - low for rate, (low, _) in zip(rates, ends, strict=True)]
         above = [high - rate for rate, (_, high) in zip(rates, ends, strict=True)]
         at = [i + 0.4 * place for i, _ in played]
@@ -91,15 +94,29 @@ def gains(run: Path) -> str:
 def gain(after: dict[str, float], before: dict[str, float]) -> str:
     """Mean difference over the tasks that both played. The bootstrap draws tasks: what is hard for both cancels."""
     differences = [after[task] - before[task] for task in before if task in after]
+    if not differences:
+        return "n/a (they have no task in common)"
     ends = interval((difference, 1.0) for difference in differences)
     gained = f"{100 * sum(differences) / len(differences):+.1f}"
     return gained + (f" ({100 * ends[0]:+.1f} to {100 * ends[1]:+.1f})" if ends else "")
 
 
+class Try(msgspec.Struct):
+    """What a rate needs of a trajectory."""
+
+    task: str
+    attempt: Count
+    arrived: bool
+
+
+def _read_try(row: dict) -> dict:
+    return check(row, Try, "trajectory", "run the evaluation again")
+
+
 def _rates(path: Path) -> dict[str, float]:
     """Task -> share of its sampled attempts that arrived."""
     tries: dict[str, list[bool]] = {}
-    for row in read_rows(path) if path.is_file() else []:
+    for row in read_lines(path, _read_try) if path.is_file() else []:
         if row["attempt"] > 0:
             tries.setdefault(row["task"], []).append(row["arrived"])
     return {task: sum(arrived) / len(arrived) for task, arrived in tries.items()}

@@ -9,17 +9,21 @@ openai, anthropic   a model behind a server: api.py
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Annotated, Any, Protocol
 
+import msgspec
 from api import DIALECTS, Api
 from checkpoint import Transformers, Vllm
 
-from data_engine.dataset import DataError, read_rows
+from data_engine.dataset import DataError
 from data_engine.episode import Request
+from data_engine.foreign import check, read_lines
 from data_engine.gelab.actions import format_click
 from data_engine.geometry import THOUSAND
 from data_engine.seeds import rng
+from data_engine.shapes import Message
 
 CHECKPOINTS = {"transformers": Transformers, "vllm": Vllm}
 MODELS = dict.fromkeys(CHECKPOINTS, "a checkpoint") | {"replay": "a results file"}
@@ -79,6 +83,12 @@ class Random:
         return [format_click("?", "?", *point) for point in points]
 
 
+class Exchanged(msgspec.Struct):
+    """A row whose last two messages are a question and its answer."""
+
+    messages: Annotated[list[Message], msgspec.Meta(min_length=2)]
+
+
 class Blind:
     """What the text alone is worth: the most frequent training answer to the same prompt, then to nearer and nearer
     parts of it (same goal and last step, same last step, same goal), then to any prompt."""
@@ -87,27 +97,16 @@ class Blind:
         if train_rows is None or not train_rows.is_file():
             raise DataError(f"--engine blind: no training rows at {train_rows}; name them with --train-rows")
         counts: dict[tuple, Counter] = defaultdict(Counter)
-        for number, row in enumerate(read_rows(train_rows), 1):
-            question, answer = _pair(row, f"{train_rows}:{number}")
+        for row in read_lines(train_rows, partial(check, shape=Exchanged, where="row")):
+            question, answer = (message["content"] for message in row["messages"][-2:])
             for key in _text_keys(question):
                 counts[key][answer] += 1
         if not counts:
-            raise DataError(f"{train_rows}: holds no rows; name others with --train-rows")
+            raise DataError(f"{train_rows}: holds no rows; name training rows with --train-rows")
         self.best = {key: counter.most_common(1)[0][0] for key, counter in counts.items()}
 
     def answer(self, requests: Sequence[Request], temperature: object, seed: int) -> list[str]:
         return [next(self.best[key] for key in _text_keys(r.prompt) if key in self.best) for r in requests]
-
-
-def _pair(row: dict, where: str) -> tuple[str, str]:
-    """Question and answer of a training row. Raises DataError where it has none."""
-    try:
-        question, answer = (message["content"] for message in row["messages"][-2:])
-    except (KeyError, TypeError, ValueError):
-        question = answer = None
-    if not isinstance(question, str) or not isinstance(answer, str):
-        raise DataError(f"{where}: no question with an answer; give rows that a model is trained on")
-    return question, answer
 
 
 def _text_keys(prompt: str) -> list[tuple]:
@@ -117,14 +116,42 @@ def _text_keys(prompt: str) -> list[tuple]:
     return [(0, prompt), (1, goal, last), (2, last), (3, goal), (4,)]
 
 
+class Predicted(Exchanged, kw_only=True):
+    """A line of predictions.jsonl."""
+
+    idx: Any
+    prediction: str
+
+
+class Said(msgspec.Struct):
+    """A turn of a trajectory."""
+
+    answer: str
+
+
+class Walked(msgspec.Struct):
+    """A line of trajectories.jsonl."""
+
+    key: str
+    turns: list[Said]
+
+
+def replayed(row: dict) -> dict:
+    """A line of either file. Raises DataError."""
+    return check(row, Predicted if "prediction" in row else Walked, "row", "run the evaluation again")
+
+
 class Replay:
     """Answers of an earlier run: a predictions.jsonl (same rows, same questions) or trajectories.jsonl (same tasks)."""
 
     def __init__(self, path: Path):
         self.path = path
         self.said: dict[str, tuple[str | None, str]] = {}  # key -> question (None: not kept), answer
-        for number, row in enumerate(read_rows(path), 1):
-            self.said |= _answers(row, f"{path}:{number}")
+        for row in read_lines(path, replayed):
+            if "prediction" in row:
+                self.said[str(row["idx"])] = row["messages"][-2]["content"], row["prediction"]
+            else:
+                self.said |= {f"{row['key']}/{i}": (None, turn["answer"]) for i, turn in enumerate(row["turns"])}
 
     def answer(self, requests: Sequence[Request], temperature: object, seed: int) -> list[str]:
         for request in requests:
@@ -132,17 +159,3 @@ class Replay:
             if question not in (None, request.prompt):
                 raise DataError(f"{self.path}: has no answer for {request.key}; replay a run of the same rows or tasks")
         return [self.said[request.key][1] for request in requests]
-
-
-def _answers(row: dict, where: str) -> dict[str, tuple[str | None, str]]:
-    """Key -> question and answer, of a row of results. Raises DataError where it is none."""
-    try:
-        if "prediction" in row:
-            answers = {str(row["idx"]): (row["messages"][-2]["content"], row["prediction"])}
-        else:
-            answers = {f"{row['key']}/{i}": (None, turn["answer"]) for i, turn in enumerate(row["turns"])}
-    except (KeyError, TypeError, IndexError):
-        raise DataError(f"{where}: no result of a run; give its predictions.jsonl or trajectories.jsonl") from None
-    if not all(isinstance(answer, str) for _, answer in answers.values()):
-        raise DataError(f"{where}: an answer that is no text; replay another run")
-    return answers

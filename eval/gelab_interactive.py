@@ -17,21 +17,44 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+import msgspec
 from common import checked_manifest, engine_and_run, engine_flags, finish, spent
 from engines import Engine
 from shards import run_items, shard_flags
 
 from data_engine.cli import Parser, command, positive, real, whole
-from data_engine.dataset import DataError, read_rows
+from data_engine.dataset import DataError
 from data_engine.episode import Request, run_episodes
+from data_engine.foreign import check, read_lines
 from data_engine.gelab.env import NavigationEpisode, step_limit
-from data_engine.gelab.metrics import interactive_metrics
+from data_engine.gelab.graph import PageGraph
+from data_engine.gelab.metrics import interactive_metrics, read_trajectory
 from data_engine.gelab.play.browser import Browser
 from data_engine.gelab.tasks import Task
 from data_engine.gelab.world import World
+from data_engine.shapes import Count
 
 Item = tuple[int, dict]  # attempt, row of a task
 NAME = "trajectories.jsonl"
+
+
+class TaskRow(msgspec.Struct):
+    """A row of tasks_id.jsonl or tasks_ood.jsonl."""
+
+    idx: int
+    task: str
+    path: Count
+    start: str
+    goal: str
+
+
+def task_row(graph: PageGraph, row: dict) -> dict:
+    """A row that can be played in the graph. Raises DataError."""
+    check(row, TaskRow, f"row {row.get('idx')}", "give tasks_id.jsonl or tasks_ood.jsonl")
+    lost = {row["start"], row["goal"]} - graph.pages.keys()
+    if lost:
+        raise DataError(f"row {row['idx']}: no page {min(lost)!r} in the world; write the rows again")
+    return row
 
 
 def load_world(folder: Path, manifest: dict, tasks: Path) -> World:
@@ -110,9 +133,7 @@ def main() -> None:
     manifest = checked_manifest(args.tasks)
     world = load_world(args.world, manifest, args.tasks)
     args.max_steps = args.max_steps or step_limit(world.graph)
-    tasks = read_rows(args.tasks, args.limit)
-    if not all("goal" in row for row in tasks):
-        raise DataError(f"{args.tasks}: its rows are no tasks; give tasks_id.jsonl or tasks_ood.jsonl")
+    tasks = read_lines(args.tasks, partial(task_row, world.graph), args.limit)
     # a task's attempts follow each other: what they have in common is computed once
     items = [(attempt, row) for row in tasks for attempt in range(args.attempts + 1)]
     with backend(args.backend, world, args.out / "browser") as (make, shown_by):
@@ -132,7 +153,7 @@ def main() -> None:
 
         finished = run_items(args, NAME, items, work, "episodes", group=args.attempts + 1)
     if finished:
-        metrics = interactive_metrics(read_rows(args.out / NAME))
+        metrics = interactive_metrics(read_lines(args.out / NAME, read_trajectory))
         finish(args.out / "metrics.json", metrics, run, args.json, **spent(args))
 
 

@@ -12,19 +12,16 @@ from pathlib import Path
 from common import finish
 
 from data_engine.cli import Parser, command, positive
-from data_engine.dataset import DataError, read_json, read_rows, sha256
+from data_engine.dataset import DataError, sha256
+from data_engine.foreign import read_table
 from data_engine.gelab.actions import parse
-from data_engine.gelab.metrics import static_metrics
+from data_engine.gelab.metrics import answered, static_metrics
 from data_engine.gelab.world import World
 
 
-def load(path: Path) -> list[dict]:
-    """Rows of a JSON-lines file or of a JSON list."""
-    if not path.is_file():
-        raise DataError(f"{path}: no such file")
-    with open(path, encoding="utf-8") as file:
-        first = file.read(64).lstrip()[:1]
-    rows = read_json(path) if first == "[" else read_rows(path)
+def load(path: Path, world: World | None, limit: int | None) -> list[dict]:
+    """The first ``limit`` rows of a JSON-lines file or of a JSON list, ready to be scored."""
+    rows = read_table(path, lambda row: answered(row, lambda row: with_box(row, world)), limit)
     if not rows:
         raise DataError(f"{path}: holds no rows; run the evaluation first")
     return rows
@@ -32,8 +29,10 @@ def load(path: Path) -> list[dict]:
 
 def with_box(row: dict, world: World | None) -> dict:
     """The row with its element's box from the world, where it has none."""
-    if world is None or row.get("bbox") or row.get("bbox_norm") or "messages" not in row:
+    if world is None or row.get("bbox") or row.get("bbox_norm") or not row.get("messages"):
         return row
+    if not row.get("images"):
+        raise DataError(f"row {row.get('idx')}: has no 'images', which tell its page; write the rows again")
     gold = parse(row["messages"][-1]["content"])
     page = Path(row["images"][0]).stem
     if gold.icon is None or page not in world.graph.pages:
@@ -54,7 +53,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print the metrics as JSON")
     args = parser.parse_args()
     world = World(args.world) if args.world else None
-    rows = [with_box(row, world) for row in load(args.predictions)[: args.limit]]
+    rows = load(args.predictions, world, args.limit)
     run = {"kind": "gelab-score", "predictions": args.predictions.name, "sha256": sha256(args.predictions)}
     finish(args.out, static_metrics(rows), run, args.json)
 

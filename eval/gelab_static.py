@@ -8,25 +8,47 @@ Writes OUT/predictions.jsonl (rows plus ``prediction``; resumes) and OUT/metrics
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Annotated
 
+import msgspec
 from common import answers, checked_manifest, engine_and_run, engine_flags, finish, spent
 from shards import run_items, shard_flags
 
 from data_engine.cli import Parser, command
-from data_engine.dataset import DataError, read_rows, verified_path
+from data_engine.dataset import DataError, verified_path
 from data_engine.episode import Request
+from data_engine.foreign import check, present, read_lines
 from data_engine.gelab import prompts
 from data_engine.gelab.actions import CLICK_SPACE
-from data_engine.gelab.metrics import static_metrics
+from data_engine.gelab.metrics import answered, static_metrics
+from data_engine.shapes import Message
 
 NAME = "predictions.jsonl"
 
 
+class Question(msgspec.Struct):
+    """A row that can be asked: the last two of its messages are the question and the right answer."""
+
+    idx: int
+    messages: Annotated[list[Message], msgspec.Meta(min_length=2)]
+    images: Annotated[list[str], msgspec.Meta(min_length=1, max_length=1)]
+    action_space: str = CLICK_SPACE
+
+
+def question(row: dict) -> dict:
+    """A row as ``request`` reads it. Raises DataError."""
+    row, mend = present(row), "give eval_id.jsonl, eval_ood.jsonl or sft.jsonl"
+    check(row, Question, f"row {row.get('idx')}", mend)
+    if row["messages"][-1]["role"] != "assistant":
+        raise DataError(f"row {row['idx']}: its messages end without an answer; {mend}")
+    return row
+
+
 def request(row: dict, folder: Path) -> Request:
     """The question of a row, exactly as training asks it."""
-    question, answer = row["messages"][-2:]
+    asked, answer = row["messages"][-2:]
     system = prompts.system(row.get("action_space", CLICK_SPACE))
-    return Request(system, question["content"], folder / row["images"][0], str(row["idx"]), lambda: answer["content"])
+    return Request(system, asked["content"], folder / row["images"][0], str(row["idx"]), lambda: answer["content"])
 
 
 @command("gelab_static")
@@ -38,9 +60,7 @@ def main() -> None:
     shard_flags(parser)
     args = parser.parse_args()
     manifest = checked_manifest(args.data)
-    rows = read_rows(args.data, args.limit)
-    if not all(row.get("messages", [{}])[-1].get("role") == "assistant" for row in rows):
-        raise DataError(f"{args.data}: its rows hold no answer; give eval_id.jsonl, eval_ood.jsonl or sft.jsonl")
+    rows = read_lines(args.data, question, args.limit)
     for image in sorted({row["images"][0] for row in rows}):
         verified_path(args.data.parent, image, manifest=manifest)
     engine, run = engine_and_run(args, "gelab-static", args.data, manifest)
@@ -51,7 +71,13 @@ def main() -> None:
             write(row | {"prediction": answer})
 
     if run_items(args, NAME, rows, work, "static"):
-        finish(args.out / "metrics.json", static_metrics(read_rows(args.out / NAME)), run, args.json, **spent(args))
+        finish(
+            args.out / "metrics.json",
+            static_metrics(read_lines(args.out / NAME, answered)),
+            run,
+            args.json,
+            **spent(args),
+        )
 
 
 if __name__ == "__main__":

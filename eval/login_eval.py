@@ -13,7 +13,9 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Annotated
 
+import msgspec
 from common import (
     answers,
     checked_manifest,
@@ -28,15 +30,23 @@ from login_score import baselines, with_predictions
 from shards import run_items, shard_flags
 
 from data_engine.cli import Parser, command, positive
-from data_engine.dataset import read_rows, verified_path
+from data_engine.dataset import DataError, verified_path
 from data_engine.episode import Request, run_episodes
-from data_engine.geometry import Size
+from data_engine.foreign import check, present, read_lines
 from data_engine.login import prompts
 from data_engine.login.baselines import BASELINES, Habit, Random
 from data_engine.login.env import LoginEpisode
-from data_engine.login.metrics import ceiling, classic_metrics, closed_loop_metrics, strict_metrics
-from data_engine.login.tasks import Options, Task, tasks
+from data_engine.login.metrics import (
+    answered,
+    ceiling,
+    classic_metrics,
+    closed_loop_metrics,
+    read_trajectory,
+    strict_metrics,
+)
+from data_engine.login.tasks import Task, options_of, tasks
 from data_engine.login.write import KIND, ROWS, TASKS
+from data_engine.shapes import Message
 
 PREDICTIONS, TRAJECTORIES = "predictions.jsonl", "trajectories.jsonl"
 
@@ -59,9 +69,19 @@ def own_engine(name: str, rows: list[dict], closed_loop: bool) -> Engine | None:
     return Habit(rows, name == "text_only", place) if name in BASELINES else None
 
 
-def options_of(manifest: dict) -> Options:
-    given = {name: value for name, value in manifest["arguments"].items() if name != "system"}
-    return Options(**given | {"page_size": Size(*given["page_size"])})
+class Question(msgspec.Struct):
+    """A row that can be asked: its last messages are the question and the right answer."""
+
+    idx: int
+    messages: Annotated[list[Message], msgspec.Meta(min_length=2)]
+    images: Annotated[list[str], msgspec.Meta(min_length=1, max_length=1)]
+
+
+def question(row: dict) -> dict:
+    """A row as ``request`` and the baselines read it, its right answer in place of a prediction. Raises DataError."""
+    check(present(row), Question, f"row {row.get('idx')}", "write the rows again")
+    answered(row | {"prediction": ""})
+    return row
 
 
 # Step by step
@@ -69,9 +89,9 @@ def options_of(manifest: dict) -> Options:
 
 def request(row: dict, folder: Path) -> Request:
     """The question of a row, exactly as training asks it."""
-    *system, question, answer = row["messages"]
+    *system, asked, answer = row["messages"]
     said = system[0]["content"] if system else ""
-    return Request(said, question["content"], folder / row["images"][0], str(row["idx"]), lambda: answer["content"])
+    return Request(said, asked["content"], folder / row["images"][0], str(row["idx"]), lambda: answer["content"])
 
 
 def step_by_step(args: argparse.Namespace, manifest: dict, rows: list[dict]) -> None:
@@ -86,7 +106,7 @@ def step_by_step(args: argparse.Namespace, manifest: dict, rows: list[dict]) -> 
 
     if not run_items(args, PREDICTIONS, asked, work, "steps"):
         return
-    said = read_rows(args.out / PREDICTIONS)
+    said = read_lines(args.out / PREDICTIONS, answered)
     classic, strict = classic_metrics(said), strict_metrics(said)
     beside = {name: baselines(said, name, rows) for name in ("classic", "strict")}
     best = ceiling(said, lambda row: (manifest["files"][row["images"][0]], row["messages"][-2]["content"]))
@@ -96,17 +116,21 @@ def step_by_step(args: argparse.Namespace, manifest: dict, rows: list[dict]) -> 
             side_by_side({args.engine: classic} | beside["classic"]),
             "\nstrict (what it takes to fill in the form)",
             side_by_side({args.engine: strict} | beside["strict"]),
-            f"\nceiling of any deterministic model: type accuracy {best['type_accuracy']:.1%},"
-            f" episodes {best['episode_success_rate']:.1%}",
+            f"\nceiling of any deterministic model: type accuracy {percent(best['type_accuracy'])},"
+            f" episodes {percent(best['episode_success_rate'])}",
         ]
     )
     more = {**published_head(args, manifest), "strict": strict, "ceiling": best, "baselines": beside, **spent(args)}
     finish(args.out / "metrics.json", classic, run, args.json, text, **more)
 
 
+def percent(share: float | None) -> str:
+    return "n/a" if share is None else f"{share:.1%}"
+
+
 def published_head(args: argparse.Namespace, manifest: dict) -> dict:
     """The published schema's keys beside ``metrics``."""
-    return {"config_path": str(args.data), "backend": args.engine, "dsl_mode": manifest["arguments"]["mode"]}
+    return {"config_path": str(args.data), "backend": args.engine, "dsl_mode": options_of(manifest["arguments"]).mode}
 
 
 def start(args: argparse.Namespace, kind: str, manifest: dict, rows: list[dict], data: str) -> tuple[Engine, dict]:
@@ -133,7 +157,7 @@ def trajectory(episode: LoginEpisode) -> dict:
 
 
 def closed_loop(args: argparse.Namespace, manifest: dict, rows: list[dict]) -> None:
-    options, system = options_of(manifest), manifest["arguments"]["system"]
+    options, system = options_of(manifest["arguments"]), manifest["arguments"]["system"]
     items = tasks(options)[: args.limit]
     engine, run = start(args, "login-closed-loop", manifest, rows, TASKS)
     pictures = args.out / "pictures"
@@ -148,7 +172,7 @@ def closed_loop(args: argparse.Namespace, manifest: dict, rows: list[dict]) -> N
 
     if not run_items(args, TRAJECTORIES, items, work, "episodes"):
         return
-    metrics = closed_loop_metrics(read_rows(args.out / TRAJECTORIES))
+    metrics = closed_loop_metrics(read_lines(args.out / TRAJECTORIES, read_trajectory))
     beside = {name: without_pictures(items, rows, name, args.max_steps) for name in ("oracle", *BASELINES)}
     more = {**published_head(args, manifest), "baselines": beside, **spent(args)}
     text = side_by_side({args.engine: metrics} | beside)
@@ -178,7 +202,9 @@ def main() -> None:
     shard_flags(parser)
     args = parser.parse_args()
     manifest = checked_manifest(args.data / ROWS, KIND, prompts.sha256())
-    rows = read_rows(args.data / ROWS)
+    rows = read_lines(args.data / ROWS, question)
+    if not rows:
+        raise DataError(f"{args.data / ROWS}: holds no rows; write the folder again")
     (closed_loop if args.closed_loop else step_by_step)(args, manifest, rows)
 
 

@@ -14,10 +14,11 @@ from pathlib import Path
 from common import finish, side_by_side
 
 from data_engine.cli import Parser, command, positive
-from data_engine.dataset import DataError, read_rows, sha256
+from data_engine.dataset import DataError, sha256
+from data_engine.foreign import read_lines
 from data_engine.login.actions import Click, Done, Pick, Type, Wait, format_answer
 from data_engine.login.baselines import BASELINES, static_answers
-from data_engine.login.metrics import classic_metrics, strict_metrics
+from data_engine.login.metrics import answered, classic_metrics, strict_metrics
 from data_engine.login.scoring import truth_of
 
 SCORINGS = {"classic": classic_metrics, "strict": strict_metrics}
@@ -61,7 +62,7 @@ def main() -> None:
     parser.add_argument("--limit", type=positive, help="only the first N rows")
     parser.add_argument("--json", action="store_true", help="print the metrics as JSON")
     args = parser.parse_args()
-    rows = read_rows(args.predictions, args.limit)
+    rows = read_lines(args.predictions, answered, args.limit)
     if not rows:
         raise DataError(f"{args.predictions}: holds no rows; run the evaluation first")
     metrics, beside = SCORINGS[args.scoring](rows), baselines(rows, args.scoring)

@@ -6,21 +6,29 @@ table.md, curves.png and examples/*.png there. The published rows are of the pro
 steps, three of which nobody can get right (README).
 """
 
+import re
 import sys
+from functools import partial
 from pathlib import Path
+from typing import Annotated
 
 import matplotlib
+import msgspec
 from intervals import wilson
-from login_eval import options_of
 from PIL import Image, ImageDraw, ImageFont
+from results import AGAIN, Loop, Metrics, Steps, read_score
 
 from data_engine.cli import Parser, command
-from data_engine.dataset import DataError, read_json, read_manifest, read_rows
+from data_engine.dataset import DataError, read_manifest
 from data_engine.files import write_file
+from data_engine.foreign import read_lines, read_object
+from data_engine.hostlog import log_rows, number
 from data_engine.login.actions import parse
 from data_engine.login.env import Filling
-from data_engine.login.tasks import MODES, Task, tasks
+from data_engine.login.failures import read_walk
+from data_engine.login.tasks import MODES, Task, options_of, tasks
 from data_engine.login.write import KIND
+from data_engine.shapes import Fraction
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
@@ -53,17 +61,72 @@ and the form accepts it. Blind and text-only never open a picture. Oracle: what 
 Published rows (in italics) are of another protocol and another scoring: their `type` has a ceiling of 57.1 % by
 coordinates, their `click` counts near misses, their `episode` ignores where a click went."""
 COLOURS = {"coord": "#2E5C8A", "som": "#FF6B35"}
+STEP_NAME = re.compile(r"step_\d{1,9}")
 TURNS = 6  # of an episode that are shown
 
 
+class Strict(Metrics, kw_only=True):
+    """Metrics of the trained model that its line and its aims need."""
+
+    num_episodes: Annotated[int, msgspec.Meta(ge=1)]
+    episode_success_rate: Fraction
+
+
+class Checkpoint(Steps, kw_only=True):
+    """Of base.json and step_N.json."""
+
+    strict: Strict
+    commit: str
+
+
+class Beside(msgspec.Struct):
+    """The policies that never look, by the strict scoring."""
+
+    strict: dict[str, Metrics | None]
+
+
+class Base(Checkpoint, kw_only=True):
+    """Of base.json."""
+
+    baselines: Beside
+
+
+class Success(Metrics, kw_only=True):
+    success_rate: Fraction
+
+
+class Closed(Loop, kw_only=True):
+    """Of closed_loop.json."""
+
+    metrics: Success
+    baselines: dict[str, Success | None]
+    commit: str
+
+
+class Part(msgspec.Struct):
+    """A set of the probe."""
+
+    rows: Annotated[int, msgspec.Meta(ge=1)]
+    right: Fraction
+    chance: Fraction
+
+
+class Probe(msgspec.Struct):
+    """The probe's metrics.json: sets by name, and their mean."""
+
+    metrics: dict[str, Part | Fraction]
+
+
 def results(run: Path, mode: str) -> dict[str, dict]:
-    """Name -> content of ``RUN/MODE/eval/NAME.json``; empty for a mode that was not run."""
-    return {path.stem: read_json(path) for path in sorted((run / mode / "eval").glob("*.json"))}
+    """Name -> content of ``RUN/MODE/eval/NAME.json``; empty for a mode that was not run. Raises DataError."""
+    shapes = {"base": Base, "closed_loop": Closed}
+    paths = sorted((run / mode / "eval").glob("*.json"))
+    return {path.stem: read_score(path, shapes.get(path.stem, Checkpoint)) for path in paths}
 
 
 def curve(found: dict[str, dict]) -> dict[int, dict]:
     """Step -> strict metrics of the model then; 0 is the one it started from."""
-    at = {0 if name == "base" else int(name[5:]): name for name in found if name == "base" or name.startswith("step_")}
+    at = {int(name[5:]): name for name in found if STEP_NAME.fullmatch(name)} | {0: "base"}
     return {step: found[at[step]]["strict"] for step in sorted(at)}
 
 
@@ -82,7 +145,7 @@ def mode_table(mode: str, found: dict[str, dict]) -> str:
     last = max(steps)
     closed = found["closed_loop"]
     beside = found["base"]["baselines"]["strict"]
-    loops = {name: metrics["success_rate"] for name, metrics in closed["baselines"].items()}
+    loops = {name: metrics and metrics["success_rate"] for name, metrics in closed["baselines"].items()}
     lines = [line(name.replace("_", "-"), beside[name], loops.get(name)) for name in beside]
     lines += [line("base: the model to start from", steps[0], None)]
     lines += [line(f"**trained, {last:,} steps**", steps[last], closed["metrics"]["success_rate"])]
@@ -116,7 +179,11 @@ def seen_before(run: Path, mode: str) -> str:
     path = run / mode / "probe" / "metrics.json"
     if not path.is_file():
         return ""
-    (found,) = (one for name, one in read_json(path)["metrics"].items() if name != "mean")
+    sets = read_object(path, Probe, AGAIN)["metrics"]
+    parts = [part for part in sets.values() if isinstance(part, dict)]
+    if len(parts) != 1:
+        raise DataError(f"{path}: holds {len(parts)} sets, one is shown; {AGAIN}")
+    found = parts[0]
     asked = f"{found['rows']} parts of login forms asked for by name"
     right = interval(found["right"], found["rows"])
     return f"Before training, {asked}: {right}, chance {percent(found['chance'])}."
@@ -127,8 +194,8 @@ def aims(mode: str, steps: dict[int, dict]) -> str:
     said = []
     for key, aim in AIMS[mode].items():
         heading = next(name for name, metric in STRICT.items() if metric == key)
-        way = ", ".join(f"{step:,}: {percent(metrics[key])}" for step, metrics in steps.items())
-        reached = "reached" if (steps[max(steps)][key] or 0) >= aim else "missed"
+        way = ", ".join(f"{step:,}: {percent(metrics.get(key))}" for step, metrics in steps.items())
+        reached = "reached" if (steps[max(steps)].get(key) or 0) >= aim else "missed"
         said.append(f"Aim: `{heading}` {percent(aim)}, {reached}. By steps of training: {way}.")
     return "\n".join(said)
 
@@ -137,12 +204,14 @@ def draw_curves(run: Path, found: dict[str, dict[str, dict]], path: Path) -> Non
     """Loss by step, and the strict scores of the checkpoints."""
     figure, axes = plt.subplots(1, 4, figsize=(13, 3.2), layout="constrained")
     for mode, files in found.items():
-        rows = [row for row in read_rows(run / mode / "model" / "logging.jsonl") if "loss" in row]
-        at = [int(str(row["global_step/max_steps"]).split("/")[0]) for row in rows]
-        axes[0].plot(at, [float(row["loss"]) for row in rows], linewidth=1, color=COLOURS[mode], label=mode)
+        rows = log_rows(run / mode / "model" / "logging.jsonl")
+        points = [(row["step"], loss) for row in rows if (loss := number(row.get("loss"))) is not None]
+        axes[0].plot([x for x, _ in points], [y for _, y in points], linewidth=1, color=COLOURS[mode], label=mode)
         steps = curve(files)
         for axis, name in zip(axes[1:], ("click", "text", "episode"), strict=True):
-            axis.plot(list(steps), [100 * (m[STRICT[name]] or 0) for m in steps.values()], "o-", color=COLOURS[mode])
+            axis.plot(
+                list(steps), [100 * (m.get(STRICT[name]) or 0) for m in steps.values()], "o-", color=COLOURS[mode]
+            )
             axis.set(title=f"{name} (%), unseen forms", xlabel="step", ylim=(-3, 103))
     axes[0].set(title="loss (nats a token)", xlabel="step", yscale="log")
     axes[0].legend()
@@ -162,10 +231,10 @@ def draw_episode(task: Task, trajectory: dict, path: Path) -> None:
     for i, turn in enumerate(turns):
         x, y = 8 + i * (size.width + 8), 26
         strip.paste(screen.picture(state.view), (x, y))
-        if "point" in turn:
+        if turn.get("point"):
             px, py = x + turn["point"][0] * size.width, y + turn["point"][1] * size.height
             draw.ellipse((px - 5, py - 5, px + 5, py + 5), outline="#d00000", width=2)
-        happened = " ".join(filter(None, (turn["outcome"], turn["element"] or turn.get("failure"))))
+        happened = " ".join(filter(None, (turn["outcome"], turn.get("element") or turn.get("failure"))))
         said = turn["answer"].rpartition("Action: ")[2].replace("\n", " ")[:40]
         draw.multiline_text((x, y + size.height + 4), f"{said}\n{happened}", fill="black", font=font)
         state.act(parse(turn["answer"]).action)
@@ -174,8 +243,9 @@ def draw_episode(task: Task, trajectory: dict, path: Path) -> None:
 
 def draw_examples(run: Path, mode: str, folder: Path) -> None:
     """The first two episodes that the form accepted, and the first two that it did not."""
-    items = {task.key: task for task in tasks(options_of(read_manifest(run / mode / "data" / "eval", KIND)))}
-    played = read_rows(run / mode / "runs" / "closed_loop" / "trajectories.jsonl")
+    manifest = read_manifest(run / mode / "data" / "eval", KIND)
+    items = {task.key: task for task in tasks(options_of(manifest["arguments"]))}
+    played = read_lines(run / mode / "runs" / "closed_loop" / "trajectories.jsonl", partial(read_walk, items))
     folder.mkdir(exist_ok=True)
     for name, accepted in ("accepted", True), ("failed", False):
         for i, trajectory in enumerate([one for one in played if one["accepted"] is accepted][:2]):
@@ -188,7 +258,7 @@ def main() -> None:
     parser.add_argument("run", type=Path, metavar="RUN_DIR")
     run = parser.parse_args().run
     found = {mode: results(run, mode) for mode in MODES}
-    found = {mode: files for mode, files in found.items() if "closed_loop" in files}
+    found = {mode: files for mode, files in found.items() if {"base", "closed_loop"} <= files.keys()}
     if not found:
         raise DataError(f"{run}: no MODE/eval/closed_loop.json; run recipes/login/tiny.sh first")
     commits = sorted({file["commit"] for files in found.values() for file in files.values()})

@@ -11,6 +11,7 @@ import argparse
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 
@@ -20,7 +21,9 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
 from data_engine.cli import Parser, command
-from data_engine.dataset import DataError, read_json
+from data_engine.dataset import DataError
+from data_engine.foreign import check, read_object
+from data_engine.shapes import Number
 
 # Title of each panel; the first seven are the published ones, in their order.
 METRICS = {
@@ -62,11 +65,18 @@ def is_tuned(label: str) -> bool:
 
 def metrics_of(path: Path) -> dict:
     """The metrics of a file. Raises DataError if it holds none."""
-    data = read_json(path)
-    metrics = data.get("metrics", data) if isinstance(data, dict) else None
-    if not isinstance(metrics, dict) or not metrics:
+    data = read_object(path, dict[str, Any], "holds no metrics, give a metrics.json")
+    metrics = check(data.get("metrics", data), dict[str, Any], path, "holds no metrics, give a metrics.json")
+    if not metrics:
         raise DataError(f"{path}: holds no metrics; give a metrics.json")
     return metrics
+
+
+def check_drawn(paths: list[Path], metrics: list[dict], names: list[str]) -> None:
+    """Raises DataError where a metric to be drawn is no number."""
+    for path, one in zip(paths, metrics, strict=True):
+        for name in names:
+            check(one.get(name), Number | None, f"{path}: {name}", "give a metrics.json")
 
 
 def panel(axes: Axes, title: str, values: list[float | None], labels: list[str], looks: list[dict]) -> None:
@@ -139,7 +149,9 @@ def main() -> None:
     metrics = [metrics_of(path) for path in args.files]
     families = args.families or [family_of(label) for label in args.labels]
     tuned = [word == "yes" for word in args.tuned] if args.tuned else [is_tuned(label) for label in args.labels]
-    figure = draw(metrics, args.labels, families, tuned, panels(metrics, args.metrics), args.title)
+    names = panels(metrics, args.metrics)
+    check_drawn(args.files, metrics, names)
+    figure = draw(metrics, args.labels, families, tuned, names, args.title)
     args.output.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(args.output, dpi=150)
     print(args.output)

@@ -8,14 +8,30 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import msgspec
+
 from data_engine.dataset import read_json
-from data_engine.gelab.metrics import score_prediction
-from data_engine.login.metrics import judge
+from data_engine.foreign import check
+from data_engine.gelab.metrics import answered, score_prediction
+from data_engine.login.metrics import judge, whole
+from data_engine.shapes import Count
 
 PUBLISHED = read_json(Path(__file__).with_name("published.json"))
 STEPS = ("first_click", "middle_click", "complete")
 Trials = list[tuple[str, float]]
 Cells = dict[tuple[str, str], Trials]  # (table, column) -> trials
+
+
+class Step(msgspec.Struct):
+    """What the published columns need of a row, beside what the metrics need."""
+
+    task: str
+    path: Count
+
+
+def read_step(row: dict) -> dict:
+    """A row of predictions.jsonl as ``static_cells`` reads it. Raises DataError."""
+    return check(answered(row), Step, f"row {row.get('idx')}", "run the evaluation again")
 
 
 def lengths(rows: Sequence[dict]) -> list[int]:
@@ -73,7 +89,8 @@ def interactive_cells(trajectories: Sequence[dict]) -> Cells:
 
 def form_cells(rows: Sequence[dict]) -> Cells:
     """Cells of predictions on forms, by the classic scoring."""
-    episodes = {name: [one.classic for one in steps] for name, steps in judge(rows).items()}
+    judged = judge(rows)
+    episodes = {name: [one.classic for one in steps] for name, steps in judged.items()}
     steps = [(name, step) for name, scored in episodes.items() for step in scored]
     table = rows[0]["mode"]
 
@@ -85,5 +102,5 @@ def form_cells(rows: Sequence[dict]) -> Cells:
         (table, "click error"): cell(lambda step: step.error),
         (table, "click hit rate"): cell(lambda step: step.hit),
         (table, "element accuracy"): cell(lambda step: step.element),
-        (table, "episode success"): [(name, float(all(s.type for s in scored))) for name, scored in episodes.items()],
+        (table, "episode success"): [(name, float(all(s.type for s in episodes[name]))) for name in whole(judged)],
     }

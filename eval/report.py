@@ -13,6 +13,7 @@ from pathlib import Path
 from html_report.gather import gather
 from html_report.page import render
 from html_report.pictures import Pictures
+from html_report.scan import LEFT_OUT
 
 from data_engine.cli import Parser, command, positive
 from data_engine.files import write_file
@@ -52,6 +53,9 @@ def main() -> None:
         from html_report.to_wandb import log
 
         log(args.wandb, data, out, args.run)
+    if data["left_out"]:
+        first = data["left_out"][0].removeprefix(LEFT_OUT)
+        print(f"report: {len(data['left_out'])} left out and named on the page; the first: {first}", file=sys.stderr)
     print(json.dumps(data) if args.json else f"{out}  {len(html.encode()) / 1e6:.1f} MB")
 
 

@@ -6,15 +6,19 @@ and examples/*.png there.
 """
 
 import sys
+from functools import partial
 from pathlib import Path
 
 from common import world_of
 from curves import STAGES, draw_stages, gains
 from PIL import Image, ImageDraw, ImageFont
+from results import Recorded, read_score
 
 from data_engine.cli import Parser, command
-from data_engine.dataset import DataError, read_json, read_rows
+from data_engine.dataset import DataError
 from data_engine.files import write_file
+from data_engine.foreign import read_lines
+from data_engine.gelab.failures import read_walk
 from data_engine.gelab.world import World
 from data_engine.geometry import Size, to_canvas
 
@@ -45,7 +49,7 @@ def read_results(run: Path) -> dict[str, dict[str, dict]]:
     """Agent -> set -> the content of its metrics.json. Raises DataError if there is none, or worlds differ."""
     results: dict[str, dict[str, dict]] = {}
     for path in sorted(run.glob("eval/*/*/metrics.json")):
-        result = read_json(path)
+        result = read_score(path, Recorded)
         blank = " (blank)" if "blank_of" in result["run"]["data"] else ""
         results.setdefault(path.parts[-3] + blank, {})[path.parts[-2]] = result
     if not results:
@@ -78,13 +82,13 @@ def cell(metrics: dict, name: str) -> str:
 def length_table(results: dict[str, dict[str, dict]], name: str) -> str:
     """Success of a set by path length: Pass@1, Pass@k and greedy of each agent, each in its own row."""
     metrics = {agent: sets[name]["metrics"] for agent, sets in results.items() if name in sets}
-    lengths = sorted({n for m in metrics.values() for n in m["by_length"]}, key=int)
+    lengths = sorted({n for m in metrics.values() for n in m.get("by_length", ())}, key=lambda n: (len(n), n))
     heads = ["agent", "success", *lengths, "all"]
     lines = ["| " + " | ".join(heads) + " |", "|---|---|" + "---:|" * (len(lengths) + 1)]
     for agent in sorted(metrics, key=rank):
         m = metrics[agent]
-        for title, key in {"Pass@1": "pass_at_1", f"Pass@{m['k']}": "pass_at_k", "greedy": "greedy"}.items():
-            cells = [cell(m["by_length"].get(n, {}), key) for n in lengths] + [cell(m, key)]
+        for title, key in {"Pass@1": "pass_at_1", f"Pass@{m.get('k', 'k')}": "pass_at_k", "greedy": "greedy"}.items():
+            cells = [cell(m.get("by_length", {}).get(n, {}), key) for n in lengths] + [cell(m, key)]
             lines.append(f"| {agent} | {title} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -125,10 +129,10 @@ def draw_walk(world: World, trajectory: dict, path: Path) -> None:
     for i, turn in enumerate(turns):
         x, y = 8 + i * (width + 8), 24
         strip.paste(Image.fromarray(world.screenshot(turn["page"])).resize((width, height)), (x, y))
-        if "point" in turn:
+        if turn.get("point"):
             px, py = to_canvas(*turn["point"], Size(width, height))
             draw.ellipse((x + px - 6, y + py - 6, x + px + 6, y + py + 6), outline="#d00000", width=3)
-        happened = " ".join(filter(None, (turn["outcome"], turn["element"] or turn.get("failure"))))
+        happened = " ".join(filter(None, (turn["outcome"], turn.get("element") or turn.get("failure"))))
         said = f"{happened}\n{_wrap(turn['answer'], width // 6)}"
         draw.multiline_text((x, y + height + 3), said, fill="black", font=font)
     strip.save(path)
@@ -145,7 +149,8 @@ def draw_examples(run: Path, folder: Path) -> list[Path]:
     last = next((stage for stage in reversed(STAGES) if (run / "eval" / stage).is_dir()), STAGES[0])
     for name in ("interactive_id", "interactive_ood"):
         log = run / "eval" / last / name / "trajectories.jsonl"
-        walks = [t for t in read_rows(log) if t["attempt"] == 0] if log.is_file() else []
+        played = read_lines(log, partial(read_walk, world.graph)) if log.is_file() else []
+        walks = [t for t in played if t["attempt"] == 0]
         arrived = max((t for t in walks if t["arrived"]), key=lambda t: t["path"], default=None)
         failed = next((t for t in walks if not t["arrived"]), None)
         for kind, walk in ("arrived", arrived), ("failed", failed):

@@ -234,6 +234,14 @@ BROKEN = [
     ({"step": "1"}, "whole number under 'step'"),
     ({"truth": {"x": 1}}, "truth: Object missing required field `type`"),
     ({"truth": {"type": "click", "x": "left"}}, "episode 'a' step 0: truth: Expected `float | null`"),
+    ({"step": -1}, "whole number under 'step'"),
+    ({"step": True}, "whole number under 'step'"),
+    ({"truth": {"type": "CLICK"}}, "episode 'a' step 0: truth: Invalid enum value 'CLICK'"),
+    ({"truth": {"type": "press"}}, "truth: Invalid enum value 'press'"),
+    ({"truth": {"type": "click", "bbox": [0.1, 0.1, 1.2, 0.3]}}, "truth: Expected `float` <= 1.0 - at `$.bbox[2]`"),
+    ({"truth": {"type": "click", "bbox": [400, 300, 440, 330]}}, "truth: Expected `float` <= 1.0 - at `$.bbox[0]`"),
+    ({"truth": {"type": "click", "x": -0.1}}, "truth: Expected `float` >= 0.0 - at `$.x`"),
+    ({"truth": {"type": "click", "bbox": [0.5, 0.1, 0.4, 0.3]}}, "bbox [0.5, 0.1, 0.4, 0.3] has its corners exchanged"),
 ]
 
 
@@ -242,6 +250,25 @@ def test_a_broken_row_is_named(change, line):
     with pytest.raises(DataError) as error:
         classic_metrics([row(0, DONE, "Action: DONE()") | change])
     assert line in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("kept", [slice(1, None), slice(3), slice(5), [0, 1, 2, 4, 5]], ids=str)
+def test_an_episode_that_lacks_steps_is_no_success(kept):
+    """Episode a is right and whole; of b, right too, some steps are there: they count as steps, b as incomplete."""
+    b = episode(PERFECT, "b")
+    rows = episode(PERFECT) + (b[kept] if isinstance(kept, slice) else [b[i] for i in kept])
+    wrong = [{**row, "prediction": "?"} for row in episode(PERFECT)] + rows[6:]
+    for metrics, rate in ((classic_metrics, "action_type_accuracy"), (strict_metrics, "step_accuracy")):
+        found = metrics(rows)
+        assert (found["num_episodes"], found["episodes_incomplete"], found["num_steps"]) == (1, 1, len(rows))
+        assert (found["episode_success_rate"], found[rate]) == (1.0, 1.0)
+        assert metrics(wrong)["episode_success_rate"] == 0.0
+        assert metrics(wrong)[rate] == pytest.approx(len(rows[6:]) / len(rows))
+        alone = metrics(rows[6:])
+        assert (alone["num_episodes"], alone["episodes_incomplete"], alone["episode_success_rate"]) == (0, 1, None)
+    assert "episodes_incomplete" not in classic_metrics(episode(PERFECT))
+    assert ceiling(rows, lambda row: row["step"])["episode_success_rate"] == 1.0
+    assert ceiling(rows[6:], lambda row: row["step"])["episode_success_rate"] is None
 
 
 def test_steps_are_unique_and_strict_needs_boxes():

@@ -1,5 +1,6 @@
 """The report: gathered from real runs of engines without a model, hostile text, unfinished runs, and a real browser."""
 
+import html
 import json
 import math
 import re
@@ -249,23 +250,68 @@ def test_wrong_folders_are_one_line(tmp_path, capsys, content, said):
     assert line.count("\n") == 1 and said in line
 
 
-def test_a_broken_answer_file_is_one_line(gelab_run, tmp_path, capsys):
+def left_out(run: Path, capsys, *flags: object) -> tuple[list[str], dict]:
+    """What the page of a run left out (the first of it is said on stderr, in one line), and all that it shows."""
+    assert start(run, "--json", *flags) == 0
+    said = capsys.readouterr()
+    data = json.loads(said.out)
+    assert said.err.count("\n") == 1 and data["left_out"][0].removeprefix("Left out: ") in said.err
+    page = html.unescape((run / "report.html").read_text(encoding="utf-8"))
+    assert all(sentence in page for sentence in data["left_out"])
+    return data["left_out"], data
+
+
+def test_a_broken_answer_file_is_left_out_and_named(gelab_run, tmp_path, capsys):
     run = copied(gelab_run, tmp_path)
     path = run / "eval" / "random" / "static_ood" / "predictions.jsonl"
     path.write_bytes(b"{broken\n" + path.read_bytes())
-    assert start(run) == 2
-    line = capsys.readouterr().err
-    assert line.count("\n") == 1 and "broken line" in line
+    (said,), data = left_out(run, capsys)
+    assert f"{path}:1: not JSON, a broken line" in said
+    assert [(d["agent"], d["kind"]) for d in data["diagnoses"]] == [
+        ("oracle", "gelab-interactive"),
+        ("oracle", "gelab-static"),
+        ("random", "gelab-interactive"),
+    ]
+    assert [stage["name"] for stage in data["stages"]] == ["sft", "st_rl"]
 
 
 @pytest.mark.parametrize("name", ["gelab_run", "login_run"])
-def test_a_missing_screenshot_is_one_line(name, request, tmp_path, capsys):
+def test_a_missing_screenshot_is_left_out_and_named(name, request, tmp_path, capsys):
     run = copied(request.getfixturevalue(name), tmp_path)
     shot = run / ("data/world/pages/page_0.png" if name == "gelab_run" else "data/eval/images/0000_00.png")
     shot.unlink()
-    assert start(run) == 2
-    line = capsys.readouterr().err
-    assert line.count("\n") == 1 and shot.name in line and "again" in line
+    (said,), data = left_out(run, capsys)
+    assert shot.name in said and "again" in said
+    whole = gather(request.getfixturevalue(name), [])[0]
+    assert data["tables"] == whole["tables"] and data["diagnoses"] == whole["diagnoses"]  # a picture is no number
+
+
+def test_an_answer_of_another_world_takes_the_walks_of_its_score_alone(gelab_run, tmp_path, capsys):
+    run = copied(gelab_run, tmp_path)
+    path = run / "eval" / "random" / "interactive_ood" / "trajectories.jsonl"
+    path.write_text(path.read_text().replace('"page":"page_5"', '"page":"page_99"'))
+    (said,), data = left_out(run, capsys)
+    assert "walks of random, held out: " in said and "no page 'page_99' in its world" in said
+    assert len(data["diagnoses"]) == 3 and data["tables"] == gather(gelab_run, [])[0]["tables"]
+
+
+def test_all_rows_of_sft_make_a_page(cli, gelab_run, tmp_path):
+    """Captions and single icons are no walks: they count in the score and are no part of the diagnosis."""
+    run = copied(gelab_run, tmp_path)
+    out = run / "eval" / "oracle" / "static_sft"
+    done = cli("eval/gelab_static.py", "--engine", "oracle", "--data", run / "data" / "sft.jsonl", "--out", out)
+    assert done.returncode == 0, done.stderr
+    data, _, _ = gather(run, [])
+    (forced,) = (d for d in data["diagnoses"] if d["set"] == "sft, step by step")
+    kinds = read_json(out / "metrics.json")["metrics"]["rows_by_kind"]
+    assert forced["count"] == sum(kinds[name] for name in ("first_click", "middle_click", "complete"))
+    assert forced["failures"] == {} and kinds["caption"] > 0 and kinds["grounding"] > 0
+
+
+def test_data_that_is_not_there_is_one_line(gelab_run, tmp_path, capsys):
+    nope = tmp_path / "nope"
+    assert start(gelab_run, "--data", nope, "--out", tmp_path / "r.html") == 2
+    assert capsys.readouterr().err == f"report: --data {nope}: no such folder; give one with worlds or rows\n"
 
 
 def test_runs_of_other_kinds_are_named(gelab_run, tmp_path):

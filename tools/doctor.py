@@ -17,11 +17,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 from checkup import data, machine
-from checkup.files import read_object
 from checkup.findings import FAULT, Finding, fault
 
 from data_engine.cli import Parser, command, positive
 from data_engine.dataset import DataError
+from data_engine.foreign import read_object
 from data_engine.gelab.world import World
 from data_engine.model_folder import base_and_adapters, base_folder
 

@@ -10,16 +10,21 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
+
+import msgspec
 
 from data_engine.cli import Parser, command, real
 from data_engine.dataset import DataError
-from data_engine.gelab.metrics import interactive_metrics, static_metrics
-from data_engine.login.metrics import closed_loop_metrics, strict_metrics
+from data_engine.foreign import read_growing, read_object
+from data_engine.gelab import metrics as gelab
+from data_engine.hostlog import STEP, number, read_log
+from data_engine.login import metrics as login
 from data_engine.runlog import start_path
+from data_engine.shapes import Count, Number
 
 RESULTS = ("predictions.jsonl", "trajectories.jsonl")
-STEP = "global_step/max_steps"  # of a logging.jsonl line: "1200/2800"
 LEARNING = ("loss", "token_acc", "reward", "frac_reward_zero_std", "num_turns")  # what a log line may hold
 
 
@@ -27,12 +32,43 @@ def _picked(metrics: Callable[[list[dict]], dict], *names: str) -> Callable[[lis
     return lambda rows: {name: metrics(rows)[name] for name in names}
 
 
-SCORES = {  # kind of run.json -> the running score of its lines
-    "gelab-static": _picked(static_metrics, "step_all"),
-    "gelab-interactive": _picked(interactive_metrics, "pass_at_1", "greedy"),
-    "login-steps": _picked(strict_metrics, "step_accuracy"),
-    "login-closed-loop": _picked(closed_loop_metrics, "success_rate"),
+SCORES = {  # kind of run.json -> what reads a line of its results, their running score
+    "gelab-static": (gelab.answered, _picked(gelab.static_metrics, "step_all")),
+    "gelab-interactive": (gelab.read_trajectory, _picked(gelab.interactive_metrics, "pass_at_1", "greedy")),
+    "login-steps": (login.answered, _picked(login.strict_metrics, "step_accuracy")),
+    "login-closed-loop": (login.read_trajectory, _picked(login.closed_loop_metrics, "success_rate")),
 }
+AGAIN = "this run cannot be continued, start it anew"
+
+
+class Rows(msgspec.Struct):
+    """How many rows a run has to ask."""
+
+    rows: Count | None = None
+
+
+class Record(msgspec.Struct):
+    """What is read of a run.json."""
+
+    kind: str | None = None
+    data: Rows | None = None
+    limit: Count | None = None
+    attempts: Count | None = None
+
+
+class Start(msgspec.Struct):
+    """When a run was last started, and what was done then."""
+
+    items: Count
+    done: Count
+    at: Number
+
+
+class Steps(msgspec.Struct):
+    """What is read of a trainer_state.json."""
+
+    global_step: Count
+    max_steps: Count
 
 
 @dataclass
@@ -47,6 +83,7 @@ class Progress:
     rate: float | None
     silent: float | None
     score: dict[str, float] = field(default_factory=dict)
+    fault: str | None = None  # why it cannot be read
 
     @property
     def finished(self) -> bool:
@@ -57,6 +94,8 @@ class Progress:
         return (self.total - self.done) / self.rate if self.rate and self.total is not None else None
 
     def __str__(self) -> str:
+        if self.fault:
+            return f"{self.run}  {self.what}  cannot be read: {self.fault}"
         of = f"{self.done:,}/{self.total:,} {self.done / self.total:.0%}" if self.total else f"{self.done:,} of ?"
         parts = [self.run, self.what, f"{of} {self.unit}"]
         if self.finished:
@@ -84,26 +123,15 @@ def span(seconds: float | None) -> str:
     return f"{int(minutes)} min {int(seconds) % 60:02} s" if minutes >= 1 else f"{seconds:.0f} s"
 
 
-def whole_lines(path: Path) -> list[dict]:
-    """The objects of a JSON-lines file that may be growing: a last half line waits for the next look."""
-    data = path.read_bytes() if path.is_file() else b""
-    found = []
-    for number, line in enumerate(data[: data.rfind(b"\n") + 1].splitlines(), 1):
-        try:
-            found.append(json.loads(line))
-        except ValueError:
-            raise DataError(f"{path}:{number}: not JSON; this run cannot be continued, start it anew") from None
-    return found
-
-
 def training(folder: Path, now: float) -> Progress:
     """A training, from its log; before the first line of it, from its newest checkpoint; before that, 0 steps."""
     log = folder / "logging.jsonl"
-    lines = [line for line in whole_lines(log) if STEP in line]
+    lines = [line for line in (read_log(log) if log.is_file() else []) if line.get(STEP)]
     last = lines[-1] if lines else {}
     done, total = map(int, last[STEP].split("/")) if last else newest_checkpoint(folder)
-    seconds = last.get("train_speed(s/it)")
-    score = {name: line[name] for line in lines for name in LEARNING if name in line}  # the latest of each
+    seconds = number(last.get("train_speed(s/it)"))
+    logged = ((name, number(line.get(name))) for line in lines for name in LEARNING)
+    score = {name: value for name, value in logged if value is not None}  # the latest of each
     silent = now - log.stat().st_mtime if log.is_file() else None
     return Progress(str(folder), "training", done, total, "steps", 1 / seconds if seconds else None, silent, score)
 
@@ -113,21 +141,24 @@ def newest_checkpoint(folder: Path) -> tuple[int, int | None]:
     found = [(0, None)]
     for path in folder.glob("checkpoint-*/trainer_state.json"):
         try:
-            state = json.loads(path.read_bytes())
-        except ValueError:
+            state = read_object(path, Steps)
+        except DataError:
             continue  # being written: the host writes it last
         found.append((state["global_step"], state["max_steps"]))
     return max(found, key=lambda steps: steps[0])
 
 
-def evaluation(results: Path, now: float) -> Progress:
+def evaluation(folder: Path, now: float) -> Progress:
     """An evaluation, from its results file and what stands beside it."""
-    rows, run = whole_lines(results), _read(results.parent / "run.json")
-    start = _read(start_path(results))
+    run = _read(folder / "run.json", Record)
+    results = results_of(folder, run.get("kind"))
+    start = _read(start_path(results), Start)
+    read, measure = SCORES.get(run.get("kind"), (dict, dict))
+    rows = read_growing(results, read)
     silent = now - results.stat().st_mtime if rows else None
     since = results.stat().st_mtime - start["at"] if start and rows else 0
     new = len(rows) - start.get("done", 0)
-    scored = SCORES[run["kind"]](rows) if rows and run.get("kind") in SCORES else {}
+    scored = measure(rows) if rows and run.get("kind") in SCORES else {}
     score = {name: value for name, value in scored.items() if value is not None}
     unit = "episodes" if results.name == "trajectories.jsonl" else "rows"
     per_second = new / since if since > 0 and new > 0 else None
@@ -137,25 +168,37 @@ def evaluation(results: Path, now: float) -> Progress:
 
 def expected(run: dict) -> int | None:
     """How many lines a run will have, from its record: rows or tasks up to the limit; GE-Lab tries tasks repeatedly."""
-    rows = run.get("data", {}).get("rows")
+    rows = (run.get("data") or {}).get("rows")
     asked = min(rows, run.get("limit") or rows) if rows else None
-    return asked and asked * (run["attempts"] + 1 if "attempts" in run else 1)
+    return asked and asked * ((run.get("attempts") or 0) + 1)
 
 
-def _read(path: Path) -> dict:
-    return json.loads(path.read_bytes()) if path.is_file() else {}
+def _read(path: Path, shape: type) -> dict:
+    return read_object(path, shape, AGAIN) if path.is_file() else {}
 
 
 def runs(root: Path, now: float) -> Iterator[Progress]:
     """Every run at or below ``root``, by path. A checkpoint has an args.json too, but also the trainer's state."""
     for folder in sorted(path.parent for path in root.rglob("args.json")):
         if not (folder / "trainer_state.json").is_file():
-            yield training(folder, now)
+            yield _readable(folder, "training", partial(training, folder, now))
     for folder in sorted(path.parent for path in root.rglob("run.json")):
-        record = _read(folder / "run.json")
-        steps = record.get("kind") in ("gelab-static", "login-steps")
-        default = RESULTS[0] if steps else RESULTS[1]
-        yield evaluation(next((folder / name for name in RESULTS if (folder / name).exists()), folder / default), now)
+        yield _readable(folder, "evaluation", partial(evaluation, folder, now))
+
+
+def _readable(folder: Path, what: str, look: Callable[[], Progress]) -> Progress:
+    """A run, or why it cannot be read: one bad run does not take the others."""
+    try:
+        return look()
+    except DataError as error:
+        unit = "steps" if what == "training" else "rows"
+        return Progress(str(folder), what, 0, None, unit, None, None, fault=str(error))
+
+
+def results_of(folder: Path, kind: str | None) -> Path:
+    """The results file of an evaluation, or the one it will have."""
+    default = RESULTS[0] if kind in ("gelab-static", "login-steps") else RESULTS[1]
+    return next((folder / name for name in RESULTS if (folder / name).exists()), folder / default)
 
 
 def show(found: list[Progress], root: Path, as_json: bool) -> None:
@@ -180,8 +223,10 @@ def main() -> None:
         found = list(runs(args.run, time.time()))
         if not found:
             raise DataError(f"{args.run}: no training or evaluation there; give a recipe's OUTPUT or a run's --out")
+        if all(one.fault for one in found):
+            raise DataError(found[0].fault)
         show(found, args.run, args.json)
-        if not args.watch or all(one.finished for one in found):
+        if not args.watch or all(one.finished or one.fault for one in found):
             return
         time.sleep(args.every)
         print("" if args.json else time.strftime("-- %H:%M:%S"))

@@ -7,17 +7,31 @@ Every row is checked against its world or form, pixels and prompt builder. Exit 
 import json
 import sys
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
+import msgspec
+from tqdm import tqdm
+
 from data_engine.cli import Parser, command, positive
-from data_engine.dataset import MANIFEST, DataError, read_json
+from data_engine.dataset import MANIFEST, DataError
 from data_engine.faults import Report
+from data_engine.foreign import read_object
 from data_engine.gelab import verify as gelab
 from data_engine.login import verify as login
 from data_engine.login.write import KIND as LOGIN
+from data_engine.shapes import Count
 
 SHOWN = 20  # lines per kind of fault; --json has them all
+SHORT = 2.0  # seconds: a proof that takes no longer needs no bar
+
+
+class Kind(msgspec.Struct):
+    """What a proof needs to know of a manifest before it reads it."""
+
+    kind: str
+    rows: dict[str, Count] = {}
 
 
 def parser() -> Parser:
@@ -49,22 +63,37 @@ def as_json(report: Report) -> str:
 
 def show(name: str, count: int) -> None:
     """The summary line of a file, as soon as it is checked."""
-    print(f"{name:16} {count:7,} {'pages' if name.endswith('pages') else 'rows'} checked", flush=True)
+    with tqdm.external_write_mode():
+        print(f"{name:16} {count:7,} {'pages' if name.endswith('pages') else 'rows'} checked", flush=True)
 
 
-def prover(folder: Path):
-    """The benchmark that proves a folder: that of its manifest; where this is broken, forms have ``images/``."""
+def manifest_of(folder: Path) -> dict:
+    """The manifest, as far as it can be read; where it cannot, forms are told by their ``images/``."""
     try:
-        kind = read_json(folder / MANIFEST)["kind"]
-    except (DataError, KeyError, TypeError):
-        kind = LOGIN if (folder / "images").is_dir() else None
-    return login if kind == LOGIN else gelab
+        return read_object(folder / MANIFEST, Kind)
+    except DataError:
+        return {"kind": LOGIN if (folder / "images").is_dir() else None}
+
+
+def size(folder: Path, manifest: dict, limit: int | None) -> int:
+    """How many pages and rows a proof will look at, as far as the manifest says."""
+    rows = sum(count if limit is None else min(limit, count) for count in manifest.get("rows", {}).values())
+    return rows + sum(1 for _ in folder.rglob("pages/*.png"))
+
+
+def prove(folder: Path, limit: int | None, done: Callable[[str, int], None]) -> Report:
+    """The proof by the benchmark of the folder, with a bar on stderr if it takes longer. Raises DataError."""
+    manifest = manifest_of(folder)
+    proof = login if manifest["kind"] == LOGIN else gelab
+    total = size(folder, manifest, limit)
+    with tqdm(total=total, desc="verify", unit="item", delay=SHORT, dynamic_ncols=True) as bar:
+        return proof.verify(folder, limit, done, bar.update)
 
 
 @command("verify_data")
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
-    report = prover(args.path).verify(args.path, args.limit, (lambda name, count: None) if args.json else show)
+    report = prove(args.path, args.limit, (lambda name, count: None) if args.json else show)
     for line in [as_json(report)] if args.json else fault_lines(report, args.path):
         print(line)
     return 1 if report.faults else 0

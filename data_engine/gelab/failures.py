@@ -1,15 +1,78 @@
 """Which kind of failure an answer in GE-Lab is: on a walk, and in teacher-forced rows."""
 
 from pathlib import PurePosixPath
+from typing import Annotated
 
+import msgspec
+
+from ..dataset import DataError
 from ..failures import EARLY, LATE, LOOP, MISSED, NAME, PARSE, RIGHT, WRONG
+from ..foreign import check
+from ..shapes import Count
 from .actions import Click, Complete, ParseFailure, parse
 from .env import COMPLETE, HIT, MISS, UNREADABLE
 from .graph import BACK, HOME, Element, PageGraph
-from .metrics import score_prediction
+from .metrics import Trajectory, Turn, answered, score_prediction
 
 ASKED = ("icon", BACK, HOME, "complete")  # what is due on a page
 DONE = ("right icon", "other icon", BACK, HOME, "nothing", "complete", "unreadable")  # what was done there
+
+
+class WalkTurn(Turn, kw_only=True):
+    """A turn of a walk: on which page, what was said, which element it hit."""
+
+    page: str
+    answer: str
+    element: str | None = None
+
+
+class Walk(Trajectory, kw_only=True):
+    """A trajectory that can be walked once more."""
+
+    idx: int
+    start: str
+    goal: str
+    steps: Count
+    turns: Annotated[list[WalkTurn], msgspec.Meta(min_length=1)]
+
+
+def read_walk(graph: PageGraph, row: dict) -> dict:
+    """A trajectory in this graph. Raises DataError."""
+    name = f"task {row.get('task')!r}"
+    check(row, Walk, name, "run the evaluation again")
+    _known(graph, name, row["start"], row["goal"], *(turn["page"] for turn in row["turns"]))
+    for turn in row["turns"]:
+        elements = {element.name for element in graph.screens[turn["page"]].elements}
+        if turn["outcome"] == HIT and turn.get("element") not in elements:
+            raise DataError(f"{name}: no {turn.get('element')!r} on {turn['page']}; run the evaluation again")
+    return row
+
+
+class Pictured(msgspec.Struct):
+    """What a row of a task needs to be shown, beside what the metrics need."""
+
+    idx: int
+    images: Annotated[list[str], msgspec.Meta(min_length=1)]
+
+
+def read_answered(graph: PageGraph, row: dict) -> dict:
+    """A row of predictions.jsonl in this graph. Raises DataError."""
+    row = answered(row)
+    if is_step(row):
+        check(row, Pictured, f"row {row.get('idx')}", "run the evaluation again")
+        _known(graph, f"row {row.get('idx')}", *row_place(row))
+    return row
+
+
+def is_step(row: dict) -> bool:
+    """True for a row of a task from page to page, false for those of single icons."""
+    return "path" in row and row.get("task", "").startswith("From ")
+
+
+def _known(graph: PageGraph, where: str, *pages: str) -> None:
+    for page in pages:
+        if page not in graph.screens:
+            raise DataError(f"{where}: no page {page!r} in its world; run the evaluation again")
 
 
 def walk_kinds(graph: PageGraph, walk: dict) -> list[str]:

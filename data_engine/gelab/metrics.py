@@ -17,16 +17,79 @@ chance that j of the n attempts, drawn without replacement, hold a success, 1 - 
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from math import comb
+
+import msgspec
 
 from ..bootstrap import interval
 from ..dataset import DataError
+from ..foreign import check, in_text, present
 from ..geometry import in_range
+from ..shapes import Count, Message, Number
 from .actions import Click, Complete, ParseFailure, Scroll, parse
-from .scoring import gold_of, score, score_caption
+from .scoring import gold_of, gold_text, score, score_caption
 
 NULL_HISTORY = "History: Null"
+CAPTIONS = ("caption", "icon_captioning")  # tasks of ours and of the authors'
+
+
+class Answered(msgspec.Struct):
+    """A row of a predictions file, ours or the authors'; null counts as absent."""
+
+    messages: list[Message] = []
+    problem: str = ""
+    solution: str = ""
+    task: str = ""
+    path: Count = 0
+    source: str = ""
+    action_space: str = ""
+    images: list[str] = []
+
+
+def answered(row: dict, boxed: Callable[[dict], dict] = dict) -> dict:
+    """A row of a predictions file as ``static_metrics`` reads it; ``boxed`` may add a box. Raises DataError."""
+    row = in_text(present(row), "prediction", "solution")
+    check(row, Answered, f"row {row.get('idx')}", "run the evaluation again")
+    asked = any(message["role"] == "user" for message in row.get("messages", ()))
+    if not asked and not {"problem", "solution"} <= row.keys():
+        raise DataError(f"row {row.get('idx')}: has no question and answer in 'messages'; run the evaluation again")
+    row = boxed(row)
+    _said(row)
+    if row.get("task") not in CAPTIONS:
+        gold_of(row)
+    return row
+
+
+def _said(row: dict) -> str:
+    if not isinstance(row.get("prediction"), str):
+        raise DataError(f"row {row.get('idx')}: no text under 'prediction'; run the evaluation to the end")
+    return row["prediction"]
+
+
+class Turn(msgspec.Struct):
+    """An answer of a trajectory."""
+
+    outcome: str
+    failure: str | None = None
+    point: tuple[Number, Number] | None = None
+
+
+class Trajectory(msgspec.Struct):
+    """What the metrics read of a trajectory."""
+
+    task: str
+    path: Count
+    attempt: Count
+    arrived: bool
+    declared: bool
+    ended: str
+    turns: list[Turn]
+
+
+def read_trajectory(row: dict) -> dict:
+    """A trajectory as ``interactive_metrics`` reads it. Raises DataError."""
+    return check(row, Trajectory, f"task {row.get('task')!r}", "run the evaluation again")
 
 
 def _mean(values: Iterable[float]) -> float | None:
@@ -39,12 +102,11 @@ def score_prediction(row: dict) -> dict:
 
     Raises DataError naming the row if it has no prediction or a broken gold.
     """
-    if not isinstance(row.get("prediction"), str):
-        raise DataError(f"row {row.get('idx')}: no text under 'prediction'; run the evaluation to the end")
-    if row.get("task") in ("caption", "icon_captioning"):
-        return {"kind": "caption", "right": score_caption(row["prediction"], row["messages"][-1]["content"])}
+    said = _said(row)
+    if row.get("task") in CAPTIONS:
+        return {"kind": "caption", "right": score_caption(said, gold_text(row))}
     gold = gold_of(row)
-    answer = parse(row["prediction"], gold.space)
+    answer = parse(said, gold.space)
     parts = score(answer, gold)
     return {
         "kind": _kind(row, gold.answer.action),
@@ -130,7 +192,7 @@ def _by_task(steps: list[tuple[dict, dict]]) -> tuple[dict[tuple[str, int], list
     rights: dict[tuple[str, int], list[int]] = defaultdict(list)
     asked: dict[tuple[str, int], set[str]] = defaultdict(set)
     for row, s in steps:
-        if "path" in row and not str(row.get("source", "")).endswith("_edge"):
+        if "path" in row and "task" in row and not str(row.get("source", "")).endswith("_edge"):
             rights[row["task"], row["path"]].append(s["right"])
             asked[row["task"], row["path"]].add(_question(row))
     return rights, asked
@@ -179,7 +241,7 @@ def interactive_metrics(trajectories: Sequence[dict]) -> dict:
         },
         "outcomes": _count(turn["outcome"] for turn in turns),
         "parse_failures": _count(turn.get("failure") for turn in turns),
-        "out_of_range": sum("point" in turn and not in_range(*turn["point"]) for turn in turns),
+        "out_of_range": sum(not in_range(*turn["point"]) for turn in turns if turn.get("point")),
         "premature_complete": sum(t["ended"] == "premature complete" for t in trajectories),
     }
 

@@ -7,9 +7,12 @@ and icon right and the click inside the box of the right element.
 import math
 from dataclasses import dataclass
 
+import msgspec
+
 from ..answer import after_think
 from ..dataset import DataError
 from ..geometry import THOUSAND, Box, Size, clickable, in_range, to_canvas
+from ..shapes import Number, Side, misfit
 from .actions import CLICK_SPACE, Answer, Click, Complete, ParseFailure, Scroll, known_space, parse
 from .layout import CANVAS
 
@@ -40,15 +43,41 @@ class Parts:
 
 def gold_of(row: dict) -> Gold:
     """The gold of a navigation or grounding row, ours or the authors'. Raises DataError naming a broken row."""
-    text = row["solution"] if "solution" in row else row["messages"][-1]["content"]
-    space = known_space(row.get("action_space") or CLICK_SPACE)
+    text, space = gold_text(row), known_space(row.get("action_space") or CLICK_SPACE)
     answer = parse(text if isinstance(text, str) else "", space)
     if not isinstance(answer.action, Click | ParseFailure):
         return Gold(answer, None, CANVAS, space)
-    box, canvas = _box(row)
+    box, canvas = _checked_box(row)
     if not isinstance(answer.action, Click) or box is None:
         raise DataError(f"row {row.get('idx')}: gold is neither complete nor a click with a box; write the rows again")
     return Gold(answer, box, canvas, space)
+
+
+class Place(msgspec.Struct):
+    """Where the right element is; each absent where it does not apply."""
+
+    bbox: tuple[Number, Number, Number, Number] | None = None
+    bbox_norm: tuple[Number, Number, Number, Number] | None = None
+    canvas: tuple[Side, Side] | None = None
+
+
+def gold_text(row: dict) -> str:
+    """The right answer of a row as it is written. Raises DataError naming a row without one."""
+    if "solution" in row:
+        return row["solution"]
+    if not row.get("messages"):
+        raise DataError(f"row {row.get('idx')}: no answer under 'solution' or 'messages'; write the rows again")
+    return row["messages"][-1]["content"]
+
+
+def _checked_box(row: dict) -> tuple[Box | None, Size]:
+    fault = misfit({name: row.get(name) or None for name in Place.__struct_fields__}, Place)
+    box, canvas = (None, CANVAS) if fault else _box(row)
+    if box and not (box.x1 <= box.x2 and box.y1 <= box.y2):
+        fault = f"the box {list(box)} has its corners exchanged"
+    if fault:
+        raise DataError(f"row {row.get('idx')}: {fault}; write the rows again")
+    return box, canvas
 
 
 def _box(row: dict) -> tuple[Box | None, Size]:

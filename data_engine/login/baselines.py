@@ -60,7 +60,7 @@ class Habit:
         if kind == "click" and mark is not None:
             return Pick(mark)
         if kind == "click":
-            return Click(*(sum(row["truth"][axis] or 0 for row in rows) / len(rows) for axis in "xy"))
+            return Click(*(sum(row["truth"].get(axis) or 0 for row in rows) / len(rows) for axis in "xy"))
         return Wait() if kind == "wait" else Done()
 
     def _text(self, rows: list[dict], name: str | None, question: str) -> str:

@@ -1,13 +1,19 @@
 """Which kind of failure an answer on a form is: step by step, and in the closed loop."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Annotated
 
+import msgspec
+
+from ..dataset import DataError
 from ..failures import ACTION, EARLY, LATE, LOOP, MISSED, PARSE, RIGHT, TEXT, WRONG
+from ..foreign import check
 from .actions import KINDS, Action, Click, Done, ParseFailure, Pick, Type, parse
 from .env import Filling
 from .forms import CANVAS, Element, Form, View
-from .metrics import Judged
+from .metrics import Judged, Trajectory, answered, name_of
+from .metrics import Turn as Answered
 from .oracle import next_action
 from .tasks import Task
 
@@ -25,6 +31,45 @@ class Turn:
     due: Action
     due_element: Element | None
     kind: str
+
+
+class WalkTurn(Answered, kw_only=True):
+    """An answer of a trajectory, with its text."""
+
+    answer: str
+    element: str | None = None
+
+
+class Walk(Trajectory, kw_only=True):
+    """A trajectory that can be acted out once more."""
+
+    key: str
+    turns: Annotated[list[WalkTurn], msgspec.Meta(min_length=1)]
+
+
+def read_walk(tasks: Mapping[str, Task], row: dict) -> dict:
+    """A trajectory of one of the tasks. Raises DataError."""
+    name = f"episode {row.get('key')!r}"
+    check(row, Walk, name, "run the evaluation again")
+    if row["key"] not in tasks:
+        raise DataError(f"{name}: none of the forms of its rows; run the evaluation again")
+    state = Filling(tasks[row["key"]], len(row["turns"]))
+    for turn in row["turns"]:
+        if state.done:
+            raise DataError(f"{name}: has turns after its end; run the evaluation again")
+        state.act(parse(turn["answer"]).action)
+    return row
+
+
+def read_answered(tasks: Mapping[str, Task], row: dict) -> dict:
+    """A row of predictions.jsonl of one of the tasks. Raises DataError."""
+    row = answered(row)
+    if row["episode"] not in tasks:
+        raise DataError(f"{name_of(row)}: none of the forms of its rows; run the evaluation again")
+    names = {element.name for element in tasks[row["episode"]].form.elements}
+    if row.get("element") not in {None, *names} or not row.get("images"):
+        raise DataError(f"{name_of(row)}: no element of the form, or no picture; run the evaluation again")
+    return row
 
 
 def aimed_at(form: Form, mode: str, action: Action | ParseFailure) -> Element | None:
@@ -54,7 +99,7 @@ def row_kind(form: Form, judged: Judged) -> str:
     row, truth = judged.row, judged.truth
     if judged.strict.right:
         return RIGHT
-    kind = kind_of(form, row["mode"], judged.action, truth.type, row["element"], truth.text)
+    kind = kind_of(form, row["mode"], judged.action, truth.type, row.get("element"), truth.text)
     return WRONG if kind == RIGHT else kind  # a text with a number on a page that has none
 
 

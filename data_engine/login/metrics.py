@@ -1,6 +1,7 @@
 """What many answers are worth: the 13 published keys, the strict ones, the ceiling, and the closed loop.
 
 A row is one step with its ``prediction``; an episode is the rows of one name. Fractions 0..1, None for nothing.
+Metrics of episodes are of those that are whole: a success of the first three steps is none.
 """
 
 import json
@@ -9,8 +10,12 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from ..bootstrap import interval
 from ..dataset import DataError
+from ..foreign import check, in_text, present
+from ..shapes import Count, Message, Number
 from .actions import Click, ParseFailure, parse
 from .scoring import Classic, Strict, Truth, classic, name_of, strict, truth_of
 
@@ -40,20 +45,86 @@ class Judged:
             raise DataError(f"{name_of(self.row)}: {error}") from None
 
 
+class Beside(msgspec.Struct):
+    """Columns of a row that are not scored; null counts as absent."""
+
+    scenario: str = ""
+    protocol: str = ""
+    element: str | None = None
+    messages: list[Message] = []
+    images: list[str] = []
+
+
+class Turn(msgspec.Struct):
+    """An answer of a trajectory."""
+
+    outcome: str
+    failure: str | None = None
+    point: tuple[Number, Number] | None = None
+
+
+class Trajectory(msgspec.Struct):
+    """What the metrics read of a trajectory."""
+
+    accepted: bool
+    declared: bool
+    steps: Count
+    ended: str
+    turns: list[Turn]
+
+
+def answered(row: dict) -> dict:
+    """A row of a predictions file as the metrics read it. Raises DataError."""
+    row = in_text(present(row, kept=("element",)), "prediction")
+    check(row, Beside, name_of(row), "run the evaluation again")
+    _checked(row)
+    return row
+
+
+def read_trajectory(row: dict) -> dict:
+    """A trajectory as ``closed_loop_metrics`` reads it. Raises DataError."""
+    return check(row, Trajectory, f"episode {row.get('key')!r}", "run the evaluation again")
+
+
+def _checked(row: dict) -> Truth:
+    """The truth of a row that can be scored. Raises DataError naming one that cannot."""
+    if not isinstance(row.get("prediction"), str) or row.get("mode") not in MODES:
+        raise DataError(f"{name_of(row)}: needs text under 'prediction' and 'mode' {' or '.join(MODES)}")
+    if type(row.get("step")) is not int or row["step"] < 0 or not isinstance(row.get("episode"), str):
+        raise DataError(f"{name_of(row)}: needs a name under 'episode' and a whole number under 'step'")
+    return truth_of(row)
+
+
 def judge(rows: Sequence[dict]) -> dict[str, list[Judged]]:
     """Episode -> its rows in order of their steps. Raises DataError naming a row that cannot be scored."""
     episodes: dict[str, list[Judged]] = defaultdict(list)
     for row in rows:
-        if not isinstance(row.get("prediction"), str) or row.get("mode") not in MODES:
-            raise DataError(f"{name_of(row)}: needs text under 'prediction' and 'mode' {' or '.join(MODES)}")
-        if not isinstance(row.get("step"), int) or not isinstance(row.get("episode"), str):
-            raise DataError(f"{name_of(row)}: needs a name under 'episode' and a whole number under 'step'")
-        episodes[row["episode"]].append(Judged(row, truth_of(row), parse(row["prediction"]).action))
+        truth = _checked(row)
+        episodes[row["episode"]].append(Judged(row, truth, parse(row["prediction"]).action))
     for name, steps in episodes.items():
         steps.sort(key=lambda judged: judged.row["step"])
         if len({judged.row["step"] for judged in steps}) < len(steps):
             raise DataError(f"episode {name!r}: has a step twice; score one run at a time")
     return dict(episodes)
+
+
+def whole(episodes: dict[str, list[Judged]]) -> dict[str, list[Judged]]:
+    """The episodes of which all steps are there: 0, 1, ... to the one where DONE is right."""
+    return {
+        name: steps for name, steps in episodes.items() if _is_whole([(s.row["step"], s.truth.type) for s in steps])
+    }
+
+
+def _is_whole(steps: list[tuple[int, str]]) -> bool:
+    """Of (step, type of the right action), in order."""
+    return [step for step, _ in steps] == list(range(len(steps))) and steps[-1][1] == "done"
+
+
+def _counts(judged: dict[str, list[Judged]]) -> dict[str, int]:
+    """Whole episodes, those that are not (in no metric of episodes; named only where there are some), and all steps."""
+    count = len(whole(judged))
+    incomplete = {"episodes_incomplete": len(judged) - count} if count < len(judged) else {}
+    return {"num_episodes": count, **incomplete, "num_steps": sum(map(len, judged.values()))}
 
 
 def mean(values: Iterable[float | None]) -> float | None:
@@ -63,14 +134,14 @@ def mean(values: Iterable[float | None]) -> float | None:
 
 
 def classic_metrics(rows: Sequence[dict]) -> dict:
-    """The published 13 keys, to the letter (spec section 4)."""
+    """The published 13 keys, to the letter; and how many episodes lack steps, where some do."""
     judged = judge(rows)
-    episodes = [[(one, one.classic) for one in steps] for steps in judged.values()]
-    steps = [scored for episode in episodes for _, scored in episode]
+    complete = whole(judged)
+    episodes = [[(one, one.classic) for one in steps] for steps in complete.values()]
+    steps = [one.classic for steps in judged.values() for one in steps]
     errors = [scored.error for scored in steps if scored.error is not None]
     return {
-        "num_episodes": len(episodes),
-        "num_steps": len(steps),
+        **_counts(judged),
         "action_type_accuracy": mean(scored.type for scored in steps) or 0.0,
         "mean_coord_error": mean(errors),
         "coord_error_count": len(errors),
@@ -80,7 +151,7 @@ def classic_metrics(rows: Sequence[dict]) -> dict:
         "mean_episode_progress": mean(mean(scored.type for _, scored in episode) for episode in episodes),
         "mean_episode_step_score": mean(mean(scored.full for _, scored in episode) for episode in episodes),
         "weak_episode_success_rate": mean(_weak(episode) for episode in episodes),
-        "state_success_rate": mean(_said_success(steps) for steps in judged.values()),
+        "state_success_rate": mean(_said_success(steps) for steps in complete.values()),
         "element_accuracy": mean(scored.element for scored in steps),
     }
 
@@ -117,12 +188,12 @@ def strict_metrics(rows: Sequence[dict]) -> dict:
     """Whether the answers would have filled in the form."""
     judged = judge(rows)
     scored = {name: [one.strict for one in steps] for name, steps in judged.items()}
+    successes = [all(step.right for step in scored[name]) for name in whole(judged)]
     steps = [step for episode in scored.values() for step in episode]
     answers = [one for episode in judged.values() for one in episode]
     return {
-        "num_episodes": len(scored),
-        "num_steps": len(steps),
-        "episode_success_rate": mean(all(step.right for step in episode) for episode in scored.values()),
+        **_counts(judged),
+        "episode_success_rate": mean(successes),
         "step_accuracy": mean(step.right for step in steps),
         "type_accuracy": mean(step.type for step in steps),
         "click_accuracy": mean(s.place for s, one in zip(steps, answers, strict=True) if one.truth.type == "click"),
@@ -131,7 +202,7 @@ def strict_metrics(rows: Sequence[dict]) -> dict:
         "parse_failures": count(a.action.reason for a in answers if isinstance(a.action, ParseFailure)),
         "out_of_range": sum(out_of_range(one.action) for one in answers),
         "intervals": {  # 95 %, bootstrap over episodes
-            "episode_success_rate": interval((all(step.right for step in steps), 1) for steps in scored.values()),
+            "episode_success_rate": interval((right, 1) for right in successes),
             "step_accuracy": interval((sum(step.right for step in steps), len(steps)) for steps in scored.values()),
         },
     }
@@ -154,11 +225,13 @@ def ceiling(rows: Sequence[dict], seen: Callable[[dict], Hashable]) -> dict:
     for row in rows:
         groups[seen(row)][row["truth"]["type"]] += 1
     best = {key: types.most_common(1)[0][0] for key, types in groups.items()}
-    right: dict[str, list[bool]] = defaultdict(list)
-    for row in rows:
-        right[row["episode"]].append(row["truth"]["type"] == best[seen(row)])
-    steps = [one for episode in right.values() for one in episode]
-    return {"type_accuracy": mean(steps), "episode_success_rate": mean(all(episode) for episode in right.values())}
+    right = [row["truth"]["type"] == best[seen(row)] for row in rows]
+    episodes: dict[str, list[tuple[int, str, bool]]] = defaultdict(list)
+    for row, one in zip(rows, right, strict=True):
+        episodes[row["episode"]].append((row["step"], row["truth"]["type"], one))
+    complete = [steps for steps in map(sorted, episodes.values()) if _is_whole([step[:2] for step in steps])]
+    success = mean(all(one for *_, one in steps) for steps in complete)
+    return {"type_accuracy": mean(right), "episode_success_rate": success}
 
 
 def closed_loop_metrics(trajectories: Sequence[dict]) -> dict:
@@ -171,8 +244,8 @@ def closed_loop_metrics(trajectories: Sequence[dict]) -> dict:
         "mean_steps": mean(t["steps"] for t in trajectories),
         "ended": count(t["ended"] for t in trajectories),
         "outcomes": count(turn["outcome"] for turn in turns),
-        "parse_failures": count(turn["failure"] for turn in turns if "failure" in turn),
-        "out_of_range": sum("point" in turn and out_of_range(Click(*turn["point"])) for turn in turns),
+        "parse_failures": count(turn["failure"] for turn in turns if turn.get("failure")),
+        "out_of_range": sum(out_of_range(Click(*turn["point"])) for turn in turns if turn.get("point")),
         "intervals": {  # 95 %, bootstrap over episodes
             "success_rate": interval((t["accepted"], 1) for t in trajectories),
             "declared_rate": interval((t["declared"], 1) for t in trajectories),

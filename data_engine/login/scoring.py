@@ -7,24 +7,33 @@ strict    what it takes to fill in the form: the kind, a click inside the right 
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import msgspec
 
 from ..dataset import DataError
+from ..shapes import Fraction
 from .actions import KINDS, Action, Click, ParseFailure, Pick, Type, parse
 
 HIT = 0.05  # largest distance of a hit (exclusive), each axis in fractions of its side
 
 
 class Truth(msgspec.Struct, frozen=True):
-    """The right action: x, y and bbox as fractions 0..1 of the page; null where it does not apply."""
+    """The right action: x, y and bbox as fractions 0..1 of the page; null where it does not apply.
 
-    type: str
-    x: float | None = None
-    y: float | None = None
+    ``drag`` is in the published metrics and in no script of ours.
+    """
+
+    type: Literal["click", "type", "wait", "done", "drag"]
+    x: Fraction | None = None
+    y: Fraction | None = None
     text: str | None = None
-    bbox: tuple[float, float, float, float] | None = None
+    bbox: tuple[Fraction, Fraction, Fraction, Fraction] | None = None
     element: int | None = None
+
+    def __post_init__(self):
+        if self.bbox and not (self.bbox[0] <= self.bbox[2] and self.bbox[1] <= self.bbox[3]):
+            raise ValueError(f"bbox {list(self.bbox)} has its corners exchanged")
 
 
 def truth_of(row: dict) -> Truth:

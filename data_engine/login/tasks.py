@@ -9,11 +9,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count, islice
 
+import msgspec
 import numpy as np
 
 from ..dataset import DataError
 from ..geometry import Size
 from ..seeds import rng
+from ..shapes import misfit
 from . import layout, prompts
 from .forms import Form, Scenario, drawn_credentials, scenario_of
 from .render import Screen
@@ -67,6 +69,17 @@ class Options:
     seed: int = 123
     split: str = "train"
     page_size: Size = PAGE_SIZE
+
+
+def options_of(arguments: dict) -> Options:
+    """The options in a manifest's ``arguments``. Raises DataError."""
+    fault = misfit(arguments, Options)
+    if fault:
+        raise DataError(f"arguments of the manifest: {fault}; write the folder again")
+    options = msgspec.convert(arguments, Options)
+    if options.episodes < 1 or min(options.page_size) < 1:
+        raise DataError("arguments of the manifest: no episodes, or pages without a size; write the folder again")
+    return options
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from .scan import log_rows
+from data_engine.hostlog import log_rows, number
 
 # Title -> (scale, keys or a pattern of them). A panel without a value is left out.
 SFT = {
@@ -67,18 +67,9 @@ def _keys(rows: Sequence[dict], wanted: tuple[str, ...] | re.Pattern) -> list[st
 
 
 def _line(rows: Sequence[dict], key: str) -> dict:
-    points = [[row["step"], value] for row in rows if (value := _number(row.get(key))) is not None]
+    points = [[row["step"], value] for row in rows if (value := number(row.get(key))) is not None]
     part = re.fullmatch(r"rewards/(?:Gelab|Login)?(\w+)/mean", key)
     return {"name": NAMES.get(key) or (part[1] if part else key.rpartition("/")[2]), "points": thinned(points)}
-
-
-def _number(value: object) -> float | None:
-    """A finite number; ms-swift writes some as text."""
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        return None
-    return number if math.isfinite(number) else None
 
 
 def thinned(points: list, most: int = POINTS) -> list:

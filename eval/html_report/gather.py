@@ -19,7 +19,7 @@ from . import gelab, lead, login
 from .curves import stage
 from .diagnosis import Walk, diagnosis, shown
 from .pictures import Pictures
-from .scan import REFERENCES, Library, Score, logs, other_kinds, scores
+from .scan import LEFT_OUT, REFERENCES, LeftOut, Library, Score, logs, other_kinds, scores
 
 NAMES = {"gelab": "GE-Lab", "login": "login forms"}
 
@@ -29,11 +29,15 @@ def gather(run: Path, elsewhere: list[Path]) -> tuple[dict, Callable[[int], dict
 
     ``elsewhere``: folders that hold worlds and rows too. Raises DataError if there is nothing to report.
     """
-    found, trainings, library = scores(run), logs(run), Library([run, *elsewhere])
-    if not found and not trainings:
-        raise DataError(f"{run}: no score (run.json) and no training log (logging.jsonl); give the folder of a run")
-    pictures = Pictures()
-    read = [(score, *_read(score, library, pictures)) for score in found if score.answers]
+    for folder in elsewhere:
+        if not folder.is_dir():
+            raise DataError(f"--data {folder}: no such folder; give one with worlds or rows")
+    left = LeftOut()
+    found, stages = _drawn(scores(run, left), left), _stages(run, left)
+    if not found and not stages:
+        raise DataError(_nothing(run, left))
+    pictures, library = Pictures(left), Library([run, *elsewhere], left)
+    read = [(score, *_read(score, library, pictures, left)) for score in found if score.answers]
     data = {
         "title": run.resolve().name,
         "benchmarks": sorted({NAMES[score.benchmark] for score in found}),
@@ -41,10 +45,11 @@ def gather(run: Path, elsewhere: list[Path]) -> tuple[dict, Callable[[int], dict
             _table(name, [s for s in found if s.benchmark == name and s.answers]) for name in _benchmarks(found)
         ],
         "lengths": _lengths(found),
-        "stages": [stage(name, path) for name, path in trainings],
+        "stages": stages,
         "diagnoses": [_diagnosed(score, made, maps) for score, made, maps in read if made],
         "kinds": {RIGHT: "the answer leads on", **KINDS},
-        "missing": missing(found, trainings, [(s, maps) for s, made, maps in read if made is None], other_kinds(run)),
+        "left_out": left.sentences,  # pictures that cannot be read come to it while the page is made
+        "missing": missing(found, stages, [(s, maps) for s, made, maps in read if made is None], other_kinds(run)),
         "sources": [_source(score) for score in found],
     }
     data["lead"], data["first"] = lead.sentences(data), lead.first(data)
@@ -55,8 +60,41 @@ def _benchmarks(found: list[Score]) -> list[str]:
     return sorted({score.benchmark for score in found if score.answers})
 
 
-def _read(score: Score, library: Library, pictures: Pictures) -> tuple[list[Walk] | None, dict]:
-    """(walks of a score, what its maps are made of); None where its world or rows are not there, or pages scroll."""
+def _drawn(found: list[Score], left: LeftOut) -> list[Score]:
+    """The scores of which all numbers of the page can be had."""
+    drawn = []
+    for score in found:
+        with left.part():
+            (gelab if score.benchmark == "gelab" else login).metrics(score)
+            _points(score)
+            drawn.append(score)
+    return drawn
+
+
+def _stages(run: Path, left: LeftOut) -> list[dict]:
+    stages = []
+    for name, path in logs(run):
+        with left.part():
+            stages.append(stage(name, path))
+    return stages
+
+
+def _nothing(run: Path, left: LeftOut) -> str:
+    """Why there is nothing to report."""
+    if left.sentences:
+        return left.sentences[0].removeprefix(LEFT_OUT).removesuffix(".")
+    return f"{run}: no score (run.json) and no training log (logging.jsonl); give the folder of a run"
+
+
+def _read(score: Score, library: Library, pictures: Pictures, left: LeftOut) -> tuple[list[Walk] | None, dict]:
+    """(walks of a score, what its maps are made of); no walks where they cannot be read (then ``left`` says why), None
+    where its world or rows are not there, or pages scroll."""
+    with left.part(f"walks of {score.agent}, {score.set}: "):
+        return _walks_of(score, library, pictures)
+    return [], {}
+
+
+def _walks_of(score: Score, library: Library, pictures: Pictures) -> tuple[list[Walk] | None, dict]:
     if score.benchmark == "gelab":
         world = library.world(score)
         if world is None:
@@ -169,13 +207,17 @@ def _lengths(found: list[Score]) -> list[dict]:
     """Success by path length (GE-Lab), right answers by step (forms): one chart a set, one line an agent."""
     charts: dict[tuple[str, str], list[dict]] = {}
     for score in found:
-        if score.kind == "gelab-interactive" and score.answers:
-            title = f"Arrival, {score.set}", "clicks on the shortest path"
-            charts.setdefault(title, []).append({"agent": score.agent, "points": gelab.by_length(score)})
-        elif score.kind == "login-steps" and score.answers:
-            title = "Right answers, step by step", "step of the script"
-            charts.setdefault(title, []).append({"agent": score.agent, "points": login.by_step(score)})
+        if points := _points(score):
+            x = "clicks on the shortest path" if score.benchmark == "gelab" else "step of the script"
+            title = f"Arrival, {score.set}" if score.benchmark == "gelab" else "Right answers, step by step"
+            charts.setdefault((title, x), []).append({"agent": score.agent, "points": points})
     return [{"title": title, "x": x, "lines": lines} for (title, x), lines in sorted(charts.items(), reverse=True)]
+
+
+def _points(score: Score) -> list[list[float]]:
+    """Of a score's line in the charts by length; none for kinds that have no line."""
+    lines = {"gelab-interactive": gelab.by_length, "login-steps": login.by_step}
+    return lines[score.kind](score) if score.kind in lines and score.answers else []
 
 
 def missing(found: list[Score], trainings: list, unread: list[tuple], others: list[str]) -> list[str]:

@@ -43,8 +43,8 @@ def metrics(score: Score) -> dict:
 def walks(score: Score, world: World) -> list[Walk]:
     """The episodes of a score; the rows of a teacher-forced one are put together by task."""
     if score.kind == "gelab-interactive":
-        return [_played(world, row) for row in score.answers]
-    rows = [row for row in score.answers if "path" in row]
+        return [_played(world, row) for row in score.read(partial(failures.read_walk, world.graph))]
+    rows = [row for row in score.read(partial(failures.read_answered, world.graph)) if failures.is_step(row)]
     return [_forced(world, list(group)) for _, group in groupby(rows, key=lambda row: row["task"])]
 
 

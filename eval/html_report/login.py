@@ -10,13 +10,13 @@ from PIL import Image
 
 from data_engine.dataset import verified_path
 from data_engine.failures import RIGHT
-from data_engine.geometry import Box, Size
+from data_engine.geometry import Box
 from data_engine.login import failures
 from data_engine.login.actions import KINDS, Action, Click, ParseFailure, format_action
 from data_engine.login.env import DONE, MISFIRE, REJECTED
 from data_engine.login.forms import CANVAS, Element
 from data_engine.login.metrics import Judged, classic_metrics, closed_loop_metrics, judge, strict_metrics
-from data_engine.login.tasks import Options, Task, tasks
+from data_engine.login.tasks import Task, options_of, tasks
 
 from .diagnosis import Step, Walk, cut
 from .pictures import Pictures
@@ -60,15 +60,13 @@ def baseline(result: dict, part: str, name: str) -> dict | None:
 
 def ceiling(results: Iterable[dict], head: str) -> float | None:
     """The best that a deterministic model can reach: rows that look the same get one answer. Of action types alone."""
-    of = [result["ceiling"]["type_accuracy"] for result in results if "ceiling" in result]
+    of = [result["ceiling"].get("type_accuracy") for result in results if result.get("ceiling")]
     return of[0] if of and head == "action type" else None
 
 
 def forms(manifest: dict) -> dict[str, Task]:
-    """The tasks of a written folder, by their names."""
-    given = {name: value for name, value in manifest["arguments"].items() if name != "system"}
-    options = Options(**given | {"page_size": Size(*given["page_size"])})
-    return {task.key: task for task in tasks(options)}
+    """The tasks of a written folder, by their names. Raises DataError."""
+    return {task.key: task for task in tasks(options_of(manifest["arguments"]))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +86,12 @@ class Exchange:
 def walks(score: Score, known: dict[str, Task], folder: Path, manifest: dict, pictures: Pictures) -> list[Walk]:
     """The episodes of a score; ``folder`` holds the rows' pictures, ``manifest`` their hashes."""
     if score.kind == "login-closed-loop":
-        return [_played(known[row["key"]], row, pictures) for row in score.answers]
-    for name in {row["images"][0] for row in score.answers}:
+        played = score.read(partial(failures.read_walk, known))
+        return [_played(known[row["key"]], row, pictures) for row in played]
+    answers = score.read(partial(failures.read_answered, known))
+    for name in {row["images"][0] for row in answers}:
         pictures.add(f"{folder}/{name}", partial(_picture, folder, name, manifest))
-    return [_forced(known[name], steps, folder) for name, steps in judge(score.answers).items()]
+    return [_forced(known[name], steps, folder) for name, steps in judge(answers).items()]
 
 
 def _picture(folder: Path, name: str, manifest: dict) -> Image.Image:
@@ -115,7 +115,7 @@ def _forced(task: Task, steps: Sequence[Judged], folder: Path) -> Walk:
     for one in steps:
         row, truth = one.row, one.truth
         picture = f"{folder}/{row['images'][0]}"
-        due = task.form.element(row["element"]) if row["element"] else None
+        due = task.form.element(row["element"]) if row.get("element") else None
         hit = failures.aimed_at(task.form, row["mode"], one.action)
         kind = failures.row_kind(task.form, one)
         exchanges.append(Exchange(row["prediction"], one.action, hit, truth.type, due, truth.text, kind, picture))

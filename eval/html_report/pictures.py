@@ -7,14 +7,18 @@ from collections.abc import Callable, Iterable
 
 from PIL import Image
 
+from .scan import LeftOut
+
 SIDE = 800  # pixels, longer side at most
 QUALITY = 70  # of WebP
+MISSING = Image.new("RGB", (64, 64), "#cccccc")  # in the place of a picture that cannot be read
 
 
 class Pictures:
     """Names of pictures and how to open each; nothing is opened before it is asked for, and then once."""
 
-    def __init__(self):
+    def __init__(self, left: LeftOut | None = None):
+        self._left = left or LeftOut()
         self._openers: dict[str, Callable[[], Image.Image]] = {}
         self._encoded: dict[str, bytes] = {}
 
@@ -26,7 +30,9 @@ class Pictures:
         names, uris = {}, {}
         for key in dict.fromkeys(keys):
             if key not in self._encoded:
-                self._encoded[key] = webp(self._openers[key]())
+                self._encoded[key] = webp(MISSING)
+                with self._left.part():
+                    self._encoded[key] = webp(self._openers[key]())
             data = self._encoded[key]
             names[key] = hashlib.sha256(data).hexdigest()[:12]
             uris.setdefault(names[key], "data:image/webp;base64," + base64.b64encode(data).decode())

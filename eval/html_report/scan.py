@@ -1,24 +1,29 @@
 """What lies in a run directory: scores, training logs, rows and worlds, found by their records, wherever they lie."""
 
-import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 import msgspec
+from results import SHAPES, Run, read_score
+from results import Score as Scored
 
-from data_engine.dataset import MANIFEST, DataError, read_json
+from data_engine.dataset import MANIFEST, DataError, read_manifest
+from data_engine.foreign import check, placed, read_growing, read_object
+from data_engine.gelab import metrics as gelab
 from data_engine.gelab.world import KIND as WORLD_KIND
 from data_engine.gelab.world import World
 from data_engine.gelab.write import KIND as GELAB_ROWS
+from data_engine.login import metrics as login
 from data_engine.login.write import KIND as LOGIN_ROWS
 
-ANSWERS = {  # kind of a score -> the file with its answers
-    "gelab-static": "predictions.jsonl",
-    "gelab-interactive": "trajectories.jsonl",
-    "login-steps": "predictions.jsonl",
-    "login-closed-loop": "trajectories.jsonl",
+ANSWERS = {  # kind of a score -> the file with its answers, what reads a line of it
+    "gelab-static": ("predictions.jsonl", gelab.answered),
+    "gelab-interactive": ("trajectories.jsonl", gelab.read_trajectory),
+    "login-steps": ("predictions.jsonl", login.answered),
+    "login-closed-loop": ("trajectories.jsonl", login.read_trajectory),
 }
 ORDER = ("gelab-interactive", "login-closed-loop", "login-steps", "gelab-static")  # what to look at first
 SETS = {"id": "held in", "ood": "held out"}  # end of a data file's name -> what it is called
@@ -53,29 +58,46 @@ class Score:
 
     @cached_property
     def answers(self) -> list[dict]:
-        """The lines that are whole; raises DataError at a broken one before the last."""
-        return whole_lines(self.folder / ANSWERS[self.kind])
+        """The lines that are whole. Raises DataError at a broken one before the last."""
+        name, read = ANSWERS[self.kind]
+        return read_growing(self.folder / name, read)
+
+    def read(self, read: Callable[[dict], dict]) -> list[dict]:
+        """The answers, as ``read`` gives them. Raises DataError."""
+        path = self.folder / ANSWERS[self.kind][0]
+        return [placed(f"{path}:{number}", read, row) for number, row in enumerate(self.answers, 1)]
 
     @cached_property
     def result(self) -> dict:
-        """metrics.json; empty while the evaluation runs."""
-        return read_json(self.folder / "metrics.json") if self.finished else {}
+        """metrics.json; empty while the evaluation runs. Raises DataError."""
+        return read_score(self.folder / "metrics.json", SHAPES.get(self.kind, Scored)) if self.finished else {}
 
 
-def whole_lines(path: Path) -> list[dict]:
-    """Rows of a file that may still be written: what follows the last line end is left out."""
-    if not path.is_file():
-        return []
-    *lines, _ = path.read_bytes().split(b"\n")
-    try:
-        return [msgspec.json.decode(line, type=dict) for line in lines if line.strip()]
-    except msgspec.DecodeError as error:
-        raise DataError(f"{path}: broken line ({error}); remove the file and run the evaluation again") from None
+LEFT_OUT = "Left out: "
 
 
-def scores(run: Path) -> list[Score]:
-    """Every score below ``run``, by agent in the order of AGENTS, then by kind and set."""
-    found = [_score(run, path, record) for path, record in _records(run) if record["kind"] in ANSWERS]
+@dataclass
+class LeftOut:
+    """The parts of a run that cannot be read, each in a sentence that names it."""
+
+    sentences: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def part(self, name: str = "") -> Iterator[None]:
+        """A part ends at its first DataError or OSError, and is noted; all others go on."""
+        try:
+            yield
+        except (DataError, OSError) as error:
+            self.sentences.append(f"{LEFT_OUT}{name}{error}.")
+
+
+def scores(run: Path, left: LeftOut) -> list[Score]:
+    """Every score below ``run`` that can be read, by agent in the order of AGENTS, then by kind and set."""
+    found = []
+    for path, record in _records(run, left):
+        with left.part():
+            if record["kind"] in ANSWERS:
+                found.append(_score(run, path, record))
     return sorted(found, key=lambda s: (_place(s.agent), s.agent, ORDER.index(s.kind), s.set != "held out", s.set))
 
 
@@ -86,20 +108,31 @@ def _place(name: str) -> int:
 
 def other_kinds(run: Path) -> list[str]:
     """Kinds of runs below ``run`` that a report does not show."""
-    return sorted({record["kind"] for _, record in _records(run)} - ANSWERS.keys())
+    return sorted({record["kind"] for _, record in _records(run, LeftOut())} - ANSWERS.keys())
 
 
-def _records(run: Path) -> Iterator[tuple[Path, dict]]:
+class Record(msgspec.Struct):
+    """A run.json, of whatever kind."""
+
+    kind: str
+
+
+def _records(run: Path, left: LeftOut) -> Iterator[tuple[Path, dict]]:
     """(folder, run.json) of every run below a folder."""
+    records = []
     for path in sorted(run.rglob("run.json")):
-        record = read_json(path)
-        if not isinstance(record, dict) or not isinstance(record.get("kind"), str):
-            raise DataError(f"{path}: no record of a run; remove it or give another RUN_DIR")
-        yield path.parent, record
+        with left.part():
+            mend = "this is no record of a run, remove it or give another RUN_DIR"
+            records.append((path.parent, read_object(path, Record, mend)))
+    yield from records
 
 
 def _score(root: Path, folder: Path, run: dict) -> Score:
-    return Score(folder, run, agent_of(folder.relative_to(root), run), (folder / "metrics.json").is_file())
+    """Raises DataError where its record, metrics or answers cannot be read."""
+    check(run, Run, folder / "run.json", "remove the folder and run the evaluation again")
+    score = Score(folder, run, agent_of(folder.relative_to(root), run), (folder / "metrics.json").is_file())
+    _ = score.result, score.answers
+    return score
 
 
 def agent_of(place: Path, run: dict) -> str:
@@ -122,52 +155,39 @@ def logs(run: Path) -> list[tuple[str, Path]]:
 class Library:
     """Worlds and rows below some folders, by the fingerprint that scores carry."""
 
-    def __init__(self, folders: list[Path]):
+    def __init__(self, folders: list[Path], left: LeftOut):
         self._worlds: dict[str, Path] = {}
         self._rows: dict[tuple[str, str], tuple[Path, dict]] = {}
         self._open: dict[str, World] = {}
-        for path, manifest in (item for folder in folders for item in _manifests(folder)):
+        for path, manifest in (item for folder in folders for item in _manifests(folder, left)):
             if manifest["kind"] == WORLD_KIND:
                 self._worlds.setdefault(manifest["fingerprint"], path.parent)
+                continue
             for name, digest in manifest["files"].items():
-                if manifest["kind"] in (GELAB_ROWS, LOGIN_ROWS) and name.endswith(".jsonl"):
+                if name.endswith(".jsonl"):
                     self._rows.setdefault((name, digest), (path.parent, manifest))
 
     def world(self, score: Score) -> World | None:
         """The world that a score was made in."""
-        fingerprint = score.run["data"]["fingerprint"]
+        fingerprint = score.run["data"].get("fingerprint")
         if fingerprint not in self._open and fingerprint in self._worlds:
             self._open[fingerprint] = World(self._worlds[fingerprint])
         return self._open.get(fingerprint)
 
     def rows(self, score: Score) -> tuple[Path, dict] | None:
         """(folder, manifest) of the very data file that a score names, by its hash."""
-        return self._rows.get((score.run["data"]["name"], score.run["data"]["sha256"]))
+        return self._rows.get((score.run["data"]["name"], score.run["data"].get("sha256")))
 
 
-def _manifests(folder: Path) -> Iterator[tuple[Path, dict]]:
+def _manifests(folder: Path, left: LeftOut) -> Iterator[tuple[Path, dict]]:
+    """Manifests of worlds and rows; those of other programs are passed over."""
     for path in sorted(folder.rglob(MANIFEST)):
         try:
-            manifest = read_json(path)
+            kind = read_object(path, Record)["kind"]
         except DataError:
-            continue  # another program's; ours are written whole
-        if isinstance(manifest, dict) and {"kind", "fingerprint", "files"} <= manifest.keys():
-            yield path, manifest
-
-
-def log_rows(path: Path) -> list[dict]:
-    """The rows of an ms-swift log that stand for a step, by step; the last of a step counts, as after a resumed run.
-
-    Python's JSON reader, because diverged runs log NaN. Raises DataError at a broken line before the last.
-    """
-    *lines, _ = path.read_bytes().split(b"\n")
-    by_step: dict[int, dict] = {}
-    for number, line in enumerate(lines, 1):
-        try:
-            row = json.loads(line) if line.strip() else {}
-        except ValueError:
-            raise DataError(f"{path}:{number}: not JSON; remove the line") from None
-        if isinstance(row, dict) and "global_step/max_steps" in row and "train_runtime" not in row:
-            step = int(str(row["global_step/max_steps"]).partition("/")[0])
-            by_step[step] = by_step.get(step, {}) | row
-    return [{**by_step[step], "step": step} for step in sorted(by_step)]
+            continue  # ours are written whole
+        if kind in (WORLD_KIND, GELAB_ROWS, LOGIN_ROWS):
+            manifests = []
+            with left.part():
+                manifests.append((path, read_manifest(path.parent, kind)))
+            yield from manifests

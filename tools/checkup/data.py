@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 from data_engine.dataset import DataError, read_manifest, read_rows
+from data_engine.foreign import read_object
 from data_engine.gelab import verify as gelab_verify
 from data_engine.gelab.graph import WorldError
 from data_engine.gelab.world import World
@@ -17,7 +18,6 @@ from data_engine.login import verify as login_verify
 from data_engine.login.write import KIND as LOGIN
 from data_engine.login.write import ROWS
 
-from .files import field, read_object
 from .findings import Finding, fault, ok, warning
 
 EVAL = str(Path(__file__).resolve().parents[2] / "eval")
@@ -43,6 +43,13 @@ BENCHMARKS = {
     GELAB: Benchmark("gelab", "sft.jsonl", "gelab/sft", gelab_verify, "full"),
     LOGIN: Benchmark("login", ROWS, "login/rows", login_verify, "lora"),
 }
+
+
+def field(path: Path, values: dict, name: str, kind: type):
+    """One value of an object read from ``path``. Raises DataError where it is absent or of another kind."""
+    if not isinstance(values.get(name), kind):
+        raise DataError(f"{path}: {name} is {values.get(name)!r:.60}, no {kind.__name__}; copy or write the file again")
+    return values[name]
 
 
 def open_data(folder: Path) -> tuple[Benchmark, dict]:

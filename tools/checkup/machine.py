@@ -9,9 +9,9 @@ from math import prod
 from pathlib import Path
 
 from data_engine.dataset import DataError
+from data_engine.foreign import read_object
 from data_engine.model_folder import check_adapter, check_checkpoint, weight_shapes
 
-from .files import read_object
 from .findings import Finding, fault, note, ok, warning
 
 REPO = Path(__file__).resolve().parents[2]

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, TypeVar
 import msgspec
 
 from ...dataset import MANIFEST
+from ...faults import UNREADABLE
 from ...geometry import Size, fits_patches
 from .. import prompts
 from ..actions import CLICK_SPACE
@@ -128,7 +129,7 @@ def load_manifest(folder: Path, kind: type[Manifest], below: str = "") -> Manife
         return msgspec.json.decode((folder / MANIFEST).read_bytes(), type=kind)
     except FileNotFoundError:
         return Fault(where, None, "missing file", "every finished folder has one")
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         return Fault(where, None, "broken manifest", str(error))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from ...dataset import MANIFEST, DataError
-from ...faults import Report, check_files
+from ...faults import UNREADABLE, Report, Step, check_files
 from ..actions import space_of
 from ..graph import PageGraph, WorldError
 from ..rows import ICON_COPIES
@@ -37,7 +37,10 @@ RL = {"st_rl.jsonl", "mt_rl.jsonl"}  # the gold does not stand in the messages
 
 
 def verify(
-    folder: Path, limit: int | None = None, done: Callable[[str, int], None] = lambda name, rows: None
+    folder: Path,
+    limit: int | None = None,
+    done: Callable[[str, int], None] = lambda name, rows: None,
+    step: Step = lambda: None,
 ) -> Report:
     """Prove a folder of rows (``limit``: the first of each file) or of worlds; calls ``done`` after each file.
 
@@ -46,15 +49,15 @@ def verify(
     report = Report()
     kind = _kind(folder)
     if kind in MANY_KINDS:
-        return check_many(folder, kind, limit, done)
+        return check_many(folder, kind, limit, done, step)
     below = "world/" if kind == ROWS_KIND else ""
-    world = check_world(folder / below, below)
+    world = check_world(folder / below, below, step)
     report.faults += world.faults
     if world.graph:
         report.checked[below + "pages"] = len(world.graph.screens)
         done(below + "pages", len(world.graph.screens))
     if kind == ROWS_KIND:
-        _check_rows(folder, world, limit, report, done)
+        _check_rows(folder, world, limit, report, done, step)
     report.faults = list(dict.fromkeys(report.faults))  # a page's hash stands in two manifests
     return report
 
@@ -66,14 +69,16 @@ def _kind(folder: Path) -> str:
     try:
         manifest = msgspec.json.decode((folder / MANIFEST).read_bytes())
         kind = manifest["kind"]
-    except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):
+    except (*UNREADABLE, KeyError, TypeError):
         return ROWS_KIND if (folder / "world").is_dir() else WORLD_KIND
     if kind not in (ROWS_KIND, WORLD_KIND, *MANY_KINDS):
         raise DataError(f"{folder}: holds {kind!r}; give {', '.join((ROWS_KIND, WORLD_KIND, *MANY_KINDS))}")
     return kind
 
 
-def _check_rows(folder: Path, world: ProvenWorld, limit: int | None, report: Report, done: Callable) -> None:
+def _check_rows(
+    folder: Path, world: ProvenWorld, limit: int | None, report: Report, done: Callable, step: Step
+) -> None:
     manifest = load_manifest(folder, RowsManifest)
     if isinstance(manifest, Fault):
         report.faults.append(manifest)
@@ -91,7 +96,7 @@ def _check_rows(folder: Path, world: ProvenWorld, limit: int | None, report: Rep
     for name in FILES:
         if (folder / name).is_file():
             file = RowFile(folder / name, world.graph, manifest, plan, limit)
-            report.faults += file.faults()
+            report.faults += file.faults(step)
             report.checked[name] = file.checked
             done(name, file.checked)
 
@@ -147,16 +152,17 @@ class RowFile:
         self.checker = RowChecker(graph, manifest.arguments.clicks, plan.pages[path.name], path.name in RL)
         self.checked = 0
 
-    def faults(self) -> list[Fault]:
-        found = list(self._lines())
+    def faults(self, step: Step) -> list[Fault]:
+        found = list(self._lines(step))
         return found + [Fault(self.path.name, None, "row count", what) for what in self._counts(clean=not found)]
 
-    def _lines(self) -> Iterator[Fault]:
+    def _lines(self, step: Step) -> Iterator[Fault]:
         self.total = 0
         with open(self.path, "rb") as file:
             for self.total, line in enumerate(file, 1):  # noqa: B007
                 if self.limit is None or self.total <= self.limit:
                     self.checked = self.total
+                    step()
                     yield from (Fault(self.path.name, self.total, *found) for found in self._line(line))
 
     def _line(self, line: bytes) -> list[tuple[str, str]]:
@@ -164,7 +170,7 @@ class RowFile:
             row = self.decoder.decode(line)
         except msgspec.ValidationError as error:
             found = [("wrong column", str(error))]
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             found = [("broken line", str(error))]
         else:
             return self.checker.check(row, self.total)

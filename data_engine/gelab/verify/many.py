@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from ...dataset import MANIFEST, DataError, sha256
-from ...faults import Report, check_files
+from ...faults import UNREADABLE, Report, Step, check_files
 from ..build_many import KIND as WORLDS_KIND
 from ..graph import PageGraph
 from ..parquet import pyarrow, read_parquet
@@ -26,20 +26,20 @@ _PICTURE = re.compile(r"worlds/(\d+)/pages/page_\d+(?:\+\d+)?\.png")
 Done = Callable[[str, int], None]
 
 
-def check_many(folder: Path, kind: str, limit: int | None, done: Done) -> Report:
+def check_many(folder: Path, kind: str, limit: int | None, done: Done, step: Step) -> Report:
     """Prove a folder of one of ``MANY_KINDS``; ``limit``: the first worlds, or the first rows of each file."""
     manifest = load_manifest(folder, WorldsManifest if kind == WORLDS_KIND else ManyRowsManifest)
     if isinstance(manifest, Fault):
         return Report(faults=[manifest])
     report = Report()
     check = _check_worlds if kind == WORLDS_KIND else _check_rows
-    report.faults += check(folder, manifest, limit, report.checked, done)
+    report.faults += check(folder, manifest, limit, report.checked, done, step)
     report.faults = list(dict.fromkeys(report.faults))  # a page's hash stands in two manifests
     return report
 
 
 def _check_worlds(
-    folder: Path, manifest: WorldsManifest, limit: int | None, checked: dict[str, int], done: Done
+    folder: Path, manifest: WorldsManifest, limit: int | None, checked: dict[str, int], done: Done, step: Step
 ) -> Iterator[Fault]:
     there = {path.name for path in folder.iterdir()} - {MANIFEST}
     for name in sorted(there - manifest.worlds.keys()):
@@ -51,16 +51,16 @@ def _check_worlds(
             continue
         if sha256(folder / name / MANIFEST) != made.manifest:
             yield Fault(f"{name}/{MANIFEST}", None, "edited file", "was changed after it was written")
-        graph, faults = _world(folder / name, f"{name}/", made.fingerprint)
+        graph, faults = _world(folder / name, f"{name}/", made.fingerprint, step)
         yield from faults
         pages += len(graph.screens) if graph else 0
     checked["*/pages"] = pages
     done("*/pages", pages)
 
 
-def _world(folder: Path, below: str, fingerprint: str) -> tuple[PageGraph | None, list[Fault]]:
+def _world(folder: Path, below: str, fingerprint: str, step: Step) -> tuple[PageGraph | None, list[Fault]]:
     """The graph of a world of this fingerprint, and what is wrong with the world."""
-    world = check_world(folder, below)
+    world = check_world(folder, below, step)
     if world.manifest and world.manifest.fingerprint != fingerprint:
         what = f"is world {world.manifest.fingerprint[:12]}, the manifest above says {fingerprint[:12]}"
         world.faults.append(Fault(below + MANIFEST, None, "other world", what))
@@ -68,7 +68,7 @@ def _world(folder: Path, below: str, fingerprint: str) -> tuple[PageGraph | None
 
 
 def _check_rows(
-    folder: Path, manifest: ManyRowsManifest, limit: int | None, checked: dict[str, int], done: Done
+    folder: Path, manifest: ManyRowsManifest, limit: int | None, checked: dict[str, int], done: Done, step: Step
 ) -> Iterator[Fault]:
     worlds = manifest.split.train | manifest.split.eval
     own = frozenset(f"worlds/{name}/{MANIFEST}" for name in worlds)
@@ -78,7 +78,7 @@ def _check_rows(
         name = f"{split}.jsonl"
         if not (folder / name).is_file():
             continue  # the check of files names it
-        file = _SplitFile(folder, split, manifest, limit)
+        file = _SplitFile(folder, split, manifest, limit, step)
         yield from file.faults()
         checked[name] = file.checked
         done(name, file.checked)
@@ -103,8 +103,8 @@ def _shared(manifest: ManyRowsManifest) -> Iterator[tuple[str, str]]:
 class _SplitFile:
     """One file of rows, which lie together world by world. ``checked``: lines read as rows, or tried."""
 
-    def __init__(self, folder: Path, split: str, manifest: ManyRowsManifest, limit: int | None):
-        self.folder, self.split, self.manifest, self.limit = folder, split, manifest, limit
+    def __init__(self, folder: Path, split: str, manifest: ManyRowsManifest, limit: int | None, step: Step):
+        self.folder, self.split, self.manifest, self.limit, self.step = folder, split, manifest, limit, step
         self.name = f"{split}.jsonl"
         self.worlds = getattr(manifest.split, split)
         self.decode = msgspec.json.Decoder(StepRow).decode
@@ -126,13 +126,14 @@ class _SplitFile:
             for self.total, line in enumerate(file, 1):  # noqa: B007
                 if self.limit is None or self.total <= self.limit:
                     self.checked = self.total
+                    self.step()
                     yield from self._line(line)
         yield from self._close()
 
     def _line(self, line: bytes) -> Iterator[Fault]:
         try:
             row = self.decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             self.next_idx += 1
             kind = "wrong column" if isinstance(error, msgspec.ValidationError) else "broken line"
             yield Fault(self.name, self.total, kind, str(error))
@@ -157,7 +158,7 @@ class _SplitFile:
             yield Fault(self.name, self.total, "row order", f"the rows of world {name} do not lie together")
             return
         self.seen.add(name)
-        graph, faults = _world(self.folder / "worlds" / name, f"worlds/{name}/", self.worlds[name])
+        graph, faults = _world(self.folder / "worlds" / name, f"worlds/{name}/", self.worlds[name], self.step)
         yield from faults
         if graph:
             clicks, pages = self.manifest.arguments.clicks, [set(graph.pages)]

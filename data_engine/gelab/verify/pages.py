@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from ...dataset import MANIFEST, DataError
-from ...faults import check_files
+from ...faults import Step, check_files
 from ...geometry import Box, Size
 from ..graph import BACK, HOME, Element, Page, PageGraph, WorldError
 from ..icons import IconSet, builtin_sources
@@ -39,7 +39,7 @@ class ProvenWorld:
     manifest: WorldManifest | None = None
 
 
-def check_world(folder: Path, below: str = "") -> ProvenWorld:
+def check_world(folder: Path, below: str = "", step: Step = lambda: None) -> ProvenWorld:
     """Prove a world. ``below`` is the folder's place in the names of faults: "" or "world/"."""
     manifest = load_manifest(folder, WorldManifest, below)
     if isinstance(manifest, Fault):
@@ -52,7 +52,7 @@ def check_world(folder: Path, below: str = "") -> ProvenWorld:
     except (OSError, WorldError) as error:
         return ProvenWorld([*faults, Fault(below + STRUCTURE, None, "broken world", str(error))])
     pages = Pages(folder, below, graph, manifest)
-    faults += [*pages.manifest_faults(), *pages.faults()]
+    faults += [*pages.manifest_faults(), *pages.faults(step)]
     found = fingerprint(structure, Size(*manifest.page_size), pages.hashes)
     if found != manifest.fingerprint:
         what = f"graph, layout and pixels give {found[:12]}, the manifest says {manifest.fingerprint[:12]}"
@@ -90,8 +90,9 @@ class Pages:
         own = self.manifest.arguments.icons
         return set(self.manifest.icons.values()) - (own.keys() if own else self.builtin)
 
-    def faults(self) -> Iterator[Fault]:
+    def faults(self, step: Step) -> Iterator[Fault]:
         for page in self.graph.screens.values():
+            step()
             where, path = self.below + picture_path(page.id), self.folder / picture_path(page.id)
             try:
                 pixels = read_pixels(path)

@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 from ...dataset import MANIFEST, DataError
-from ...faults import Report, check_files
+from ...faults import UNREADABLE, Report, Step, check_files
 from ...geometry import Size
 from .. import prompts
 from ..tasks import Options, Task, tasks
@@ -47,19 +47,22 @@ class Manifest(msgspec.Struct):
 
 
 def verify(
-    folder: Path, limit: int | None = None, done: Callable[[str, int], None] = lambda name, rows: None
+    folder: Path,
+    limit: int | None = None,
+    done: Callable[[str, int], None] = lambda name, rows: None,
+    step: Step = lambda: None,
 ) -> Report:
     """Prove a folder (``limit``: the first rows alone); calls ``done`` after each file."""
     report = Report()
     try:
         manifest = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
         expected = tasks(manifest.arguments.options())
-    except (msgspec.DecodeError, UnicodeDecodeError, DataError) as error:
+    except (*UNREADABLE, DataError) as error:
         report.faults.append(Fault(MANIFEST, None, "broken manifest", str(error)))
         return report
     report.faults += check_files(folder, manifest.files, fault=Fault)
     report.faults += [Fault(MANIFEST, None, *found) for found in _manifest_faults(manifest)]
-    file = Folder(folder, manifest, expected, limit)
+    file = Folder(folder, manifest, expected, limit, step)
     for name, faults in (TASKS, file.task_faults), (ROWS, file.row_faults):
         if (folder / name).is_file():
             report.faults += faults()
@@ -83,8 +86,8 @@ def _manifest_faults(manifest: Manifest) -> Iterator[tuple[str, str]]:
 class Folder:
     """The two files of a folder. ``checked`` counts the lines that were read as rows, or tried."""
 
-    def __init__(self, folder: Path, manifest: Manifest, expected: list[Task], limit: int | None):
-        self.folder, self.manifest, self.expected, self.limit = folder, manifest, expected, limit
+    def __init__(self, folder: Path, manifest: Manifest, expected: list[Task], limit: int | None, step: Step):
+        self.folder, self.manifest, self.expected, self.limit, self.step = folder, manifest, expected, limit, step
         self.checked = {TASKS: 0, ROWS: 0}
         self.replays = {task.key: Replay(folder, task, manifest.arguments.system) for task in expected}
 
@@ -130,11 +133,12 @@ class Folder:
                 if self.limit is not None and line > self.limit:
                     return
                 self.checked[name] = line
+                self.step()
                 try:
                     yield line, decoder.decode(text)
                 except msgspec.ValidationError as error:
                     yield line, Fault(name, line, "wrong column", str(error))
-                except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                except UNREADABLE as error:
                     yield line, Fault(name, line, "broken line", str(error))
 
     def _count(self, name: str, wanted: int) -> Iterator[Fault]:

@@ -1,0 +1,162 @@
+"""What a value must hold, as types, and in words what does not fit.
+
+A shape is a ``msgspec.Struct``: it names the columns that a reader needs, and says nothing of the others.
+"""
+
+import re
+from typing import Annotated, Any
+
+import msgspec
+
+Number = Annotated[float, msgspec.Meta(ge=-1e15, le=1e15)]  # neither NaN nor infinite
+Fraction = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=10**9)]
+Side = Annotated[int, msgspec.Meta(ge=1, le=100_000)]  # pixels
+SHOWN = 40  # characters of a value that does not fit
+
+_PLACED = re.compile(r"(?s)(.*?)(?: - at `\$(.*)`)?")
+_STEP = re.compile(r"\.([^.\[]+)|\[(\d+)\]")
+_LACKS = re.compile(r"Object missing required field `(.+)`")
+_KIND = re.compile(r"(Expected .+?), got .+")
+
+
+def misfit(value: Any, shape: type) -> str | None:
+    """What about ``value`` does not fit ``shape``, by column and with what stands there; None if all does."""
+    try:
+        msgspec.convert(value, shape)
+    except msgspec.ValidationError as error:
+        return _in_words(value, *_PLACED.fullmatch(str(error)).groups())
+    return None
+
+
+def _in_words(value: Any, reason: str, place: str | None) -> str:
+    """A sentence made of msgspec's: ``place`` is its path below the value."""
+    column, place = (place or "").lstrip("."), place or ""
+    lacks = _LACKS.fullmatch(reason)
+    if lacks:
+        return f"{column + ' ' * bool(column)}has no {lacks[1]!r}"
+    kind = _KIND.fullmatch(reason)
+    if "[...]" in place:  # the path does not say which
+        return f"a value of {column.partition('[...]')[0]}: {reason}"
+    reason = (kind[1] if kind else reason).replace("Expected", "expected")
+    return f"{column or 'it'} is {_shown(_inside(value, place))}, {reason}"
+
+
+def _inside(value: Any, place: str) -> Any:
+    """What stands at a path, as deep as the path can be followed."""
+    for name, index in _STEP.findall(place):
+        value = value[name] if name else value[int(index)]
+    return value
+
+
+def _shown(value: Any) -> str:
+    """A value as JSON would say it, on one line, cut."""
+    text = "null" if value is None else repr(value) if isinstance(value, str | int | float) else _kind_of(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+
+
+def _kind_of(value: Any) -> str:
+    return f"a list of {len(value)}" if isinstance(value, list | tuple) else "an object"
+
+
+class Message(msgspec.Struct):
+    """A turn of a row."""
+
+    role: str
+    content: str
+
+
+class Manifest(msgspec.Struct):
+    """What every manifest says."""
+
+    kind: str
+    arguments: dict[str, Any]
+
+
+class Files(Manifest):
+    """What the manifest of a folder with files of its own says; the columns that only some kinds have are typed."""
+
+    files: dict[str, str]
+    fingerprint: str | None = None
+    blank_of: str | None = None
+    action_space: str = ""
+    icons: dict[str, str] = {}
+    rows: dict[str, Count] = {}
+    merged: dict[str, Count] = {}
+
+
+class Style(msgspec.Struct):
+    """The part of a world's arguments that readers ask for."""
+
+    scroll: Count = 0
+    theme: str = "light"
+    captions: bool = False
+    cards: bool = False
+
+
+class WorldManifest(Files, kw_only=True):
+    """A world."""
+
+    arguments: Style
+    fingerprint: str
+    page_size: tuple[Side, Side]
+
+
+class Rows(Files, kw_only=True):
+    """Rows that models are trained or asked with."""
+
+    prompt_sha256: str
+    max_pixels: Annotated[int, msgspec.Meta(ge=1)]
+
+
+class ScoredRows(Rows, kw_only=True):
+    """Rows that are scored."""
+
+    fingerprint: str
+    rows: dict[str, Count]
+
+
+class FormArguments(msgspec.Struct):
+    """The part of a forms folder's arguments that is no option of its tasks (login.tasks.options_of reads those)."""
+
+    system: bool
+
+
+class Forms(ScoredRows, kw_only=True):
+    """Rows of forms."""
+
+    arguments: FormArguments
+
+
+class Made(msgspec.Struct):
+    """A world of a collection."""
+
+    fingerprint: str
+
+
+class Sized(Style, kw_only=True):
+    """The arguments of a collection."""
+
+    page_size: tuple[Side, Side]
+
+
+class Collection(Manifest, kw_only=True):
+    """Many worlds."""
+
+    arguments: Sized
+    worlds: dict[str, Made]
+
+
+MANIFESTS = {  # kind -> shape
+    "gelab-world": WorldManifest,
+    "gelab-worlds": Collection,
+    "gelab-rows": ScoredRows,
+    "gelab-many-rows": Rows,
+    "login-rows": Forms,
+    "sight-rows": Rows,
+}
+
+
+def manifest_misfit(manifest: Any) -> str | None:
+    """What about a manifest does not fit its kind; None if all does."""
+    return misfit(manifest, Manifest) or misfit(manifest, MANIFESTS.get(manifest["kind"], Manifest))
