@@ -5,6 +5,7 @@ versions, and the SHA-256 of every file.
 """
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.metadata import version
@@ -14,6 +15,7 @@ from typing import Any
 import jsonlines
 import msgspec
 
+from .answer import cleaned
 from .files import sha256_of, write_file
 from .shapes import manifest_misfit
 
@@ -57,10 +59,18 @@ def read_rows(path: Path, limit: int | None = None) -> list[dict]:
     return rows
 
 
-def _loads(text: str | bytes) -> Any:
+_HALF_PAIR = re.compile(r"\\u[dD][89a-fA-F]")  # perhaps: the escape of a surrogate
+
+
+def _loads(text: str) -> Any:
     try:
         return msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError) as error:
+        if not _HALF_PAIR.search(text):
+            raise ValueError(str(error)) from None
+    try:  # other programs write half a pair, where a model's text was cut in an emoji
+        return msgspec.json.decode(cleaned(json.dumps(json.loads(text), ensure_ascii=False)))
+    except (ValueError, RecursionError) as error:
         raise ValueError(str(error)) from None
 
 

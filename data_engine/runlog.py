@@ -57,16 +57,26 @@ def _hold(out: Path) -> bool:
     return True
 
 
+def _nothing() -> None:
+    """No preparation."""
+
+
 def run_chunks(
-    path: Path, items: Sequence[Item], size: int, work: Callable[[int, Sequence[Item]], list[dict]], name: str
+    path: Path,
+    items: Sequence[Item],
+    size: int,
+    work: Callable[[int, Sequence[Item]], list[dict]],
+    name: str,
+    ready: Callable[[], object] = _nothing,
 ) -> None:
     """Call ``work(number, chunk)`` for each chunk of ``size`` items that ``path`` does not hold; append its lines.
 
-    ``work`` returns one line per item. Shows a progress bar with rate and remaining time on stderr.
+    ``work`` returns one line per item. Shows a progress bar with rate and remaining time on stderr, which starts after
+    ``ready()``: called first, and only where something is left to do.
     """
     encode = msgspec.json.Encoder().encode
     with _own(path) as f:
-        done = _begin(path, len(items), size)
+        done = _begin(path, len(items), size, ready)
         with _bar(name, len(items), done) as bar:
             for start in range(done, len(items), size):
                 chunk = items[start : start + size]
@@ -80,13 +90,17 @@ def run_chunks(
 
 
 def run_in_order(
-    path: Path, items: Sequence[Item], work: Callable[[Sequence[Item], Callable[[dict], None]], None], name: str
+    path: Path,
+    items: Sequence[Item],
+    work: Callable[[Sequence[Item], Callable[[dict], None]], None],
+    name: str,
+    ready: Callable[[], object] = _nothing,
 ) -> None:
     """Call ``work(todo, write)`` with the items that ``path`` does not hold; it calls ``write(line)`` for each, in
-    order. Shows a progress bar with rate and remaining time on stderr. Raises RuntimeError if a line is missing."""
+    order. ``ready`` and the bar: see run_chunks. Raises RuntimeError if a line is missing."""
     encode, synced, written = msgspec.json.Encoder().encode, 0.0, 0
     with _own(path) as f:
-        done = _begin(path, len(items), 1)
+        done = _begin(path, len(items), 1, ready)
         with _bar(name, len(items), done) as bar:
 
             def write(line: dict) -> None:
@@ -126,9 +140,11 @@ def start_path(path: Path) -> Path:
     return path.with_suffix(".start.json")
 
 
-def _begin(path: Path, total: int, size: int) -> int:
+def _begin(path: Path, total: int, size: int, ready: Callable[[], object]) -> int:
     """Make ``path`` ready to go on, and note when; returns how many items are done."""
     done = _keep_whole_chunks(path, total, size)
+    if done < total:
+        ready()
     write_json(start_path(path), {"items": total, "done": done, "at": time.time()})
     return done
 

@@ -43,6 +43,10 @@ class Checkpoint:
             check_adapter(Path(adapter))
         self.max_new_tokens, self.batch_size = max_new_tokens, batch_size
 
+    def load(self) -> None:
+        """Load the model now and not with the first question, so that a bar shows the time of questions."""
+        self.engine  # noqa: B018  (a cached property)
+
     def loading(self) -> dict:
         """Arguments of either engine of ms-swift."""
         import swift_plugins.register  # noqa: F401  (registers the templates)

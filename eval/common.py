@@ -4,7 +4,7 @@ import argparse
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from api import CACHE, DIALECTS, check_price, usage
@@ -51,6 +51,11 @@ def answers(engine: Engine, asked: Sequence[Request], args: argparse.Namespace) 
     size = args.batch_size * (AT_ONCE if args.engine in CHECKPOINTS else 1)
     for start in range(0, len(asked), size):
         yield from map(cleaned, engine.answer(asked[start : start + size], temperature=0.0, seed=args.seed))
+
+
+def loading(engine: Engine) -> Callable[[], object]:
+    """What loads the engine's model, if it has one to load."""
+    return getattr(engine, "load", lambda: None)
 
 
 def set_batch_size(args: argparse.Namespace) -> None:

@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 
 import msgspec
-from common import checked_manifest, engine_and_run, engine_flags, finish, spent
+from common import checked_manifest, engine_and_run, engine_flags, finish, loading, spent
 from engines import Engine
 from shards import run_items, shard_flags
 
@@ -151,7 +151,7 @@ def main() -> None:
         def work(todo: Sequence[Item], write: Callable[[dict], None]) -> None:
             play(make, engine, todo, args, write)
 
-        finished = run_items(args, NAME, items, work, "episodes", group=args.attempts + 1)
+        finished = run_items(args, NAME, items, work, "episodes", args.attempts + 1, loading(engine))
     if finished:
         metrics = interactive_metrics(read_lines(args.out / NAME, read_trajectory))
         finish(args.out / "metrics.json", metrics, run, args.json, **spent(args))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated
 
 import msgspec
-from common import answers, checked_manifest, engine_and_run, engine_flags, finish, spent
+from common import answers, checked_manifest, engine_and_run, engine_flags, finish, loading, spent
 from shards import run_items, shard_flags
 
 from data_engine.cli import Parser, command
@@ -70,7 +70,7 @@ def main() -> None:
         for row, answer in zip(todo, answers(engine, asked, args), strict=True):
             write(row | {"prediction": answer})
 
-    if run_items(args, NAME, rows, work, "static"):
+    if run_items(args, NAME, rows, work, "static", ready=loading(engine)):
         finish(
             args.out / "metrics.json",
             static_metrics(read_lines(args.out / NAME, answered)),

@@ -22,6 +22,7 @@ from common import (
     engine_and_run,
     engine_flags,
     finish,
+    loading,
     side_by_side,
     spent,
 )
@@ -104,7 +105,7 @@ def step_by_step(args: argparse.Namespace, manifest: dict, rows: list[dict]) -> 
         for row, answer in zip(todo, answers(engine, [request(row, args.data) for row in todo], args), strict=True):
             write(*with_predictions([row], [answer]))
 
-    if not run_items(args, PREDICTIONS, asked, work, "steps"):
+    if not run_items(args, PREDICTIONS, asked, work, "steps", ready=loading(engine)):
         return
     said = read_lines(args.out / PREDICTIONS, answered)
     classic, strict = classic_metrics(said), strict_metrics(said)
@@ -170,7 +171,7 @@ def closed_loop(args: argparse.Namespace, manifest: dict, rows: list[dict]) -> N
         episodes = (LoginEpisode(task, pictures, system, args.max_steps) for task in todo)
         run_episodes(episodes, policy, args.batch_size, lambda episode: write(trajectory(episode)))
 
-    if not run_items(args, TRAJECTORIES, items, work, "episodes"):
+    if not run_items(args, TRAJECTORIES, items, work, "episodes", ready=loading(engine)):
         return
     metrics = closed_loop_metrics(read_lines(args.out / TRAJECTORIES, read_trajectory))
     beside = {name: without_pictures(items, rows, name, args.max_steps) for name in ("oracle", *BASELINES)}

@@ -10,7 +10,7 @@ import argparse
 import sys
 from collections.abc import Iterator
 
-from common import engine_flags, engine_of, finish, identity, spent
+from common import engine_flags, engine_of, finish, identity, loading, spent
 from intervals import wilson
 from PIL import Image
 
@@ -89,7 +89,7 @@ def main() -> None:
         return lambda: row["gold"]
 
     path = args.out / "predictions.jsonl"
-    run_chunks(path, rows, args.batch_size, work, "probe")
+    run_chunks(path, rows, args.batch_size, work, "probe", loading(engine))
     finish(args.out / "metrics.json", metrics(read_rows(path)), run, args.json, **spent(args))
 
 

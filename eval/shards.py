@@ -19,7 +19,7 @@ from tqdm import tqdm
 from data_engine.cli import positive
 from data_engine.dataset import DataError
 from data_engine.files import write_file
-from data_engine.runlog import run_in_order
+from data_engine.runlog import run_in_order, start_path
 from data_engine.shards import starter
 
 Shard = tuple[int, int]  # number from 0, how many
@@ -42,10 +42,19 @@ def shard_flags(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run_items(args: argparse.Namespace, name: str, items: Sequence, work: Work, unit: str, group: int = 1) -> bool:
+def run_items(
+    args: argparse.Namespace,
+    name: str,
+    items: Sequence,
+    work: Work,
+    unit: str,
+    group: int = 1,
+    ready: Callable[[], object] = lambda: None,
+) -> bool:
     """Bring OUT/``name`` to one line for each item, by this process, its shard or --nproc processes.
 
-    ``group`` items that follow each other are one task. False: other shards have not finished. Raises DataError.
+    ``group`` items that follow each other are one task. ``ready`` prepares what ``work`` needs, where anything is left
+    to do. False: other shards have not finished. Raises DataError.
     """
     if (args.shard or args.nproc > 1) and args.engine in DIALECTS:
         raise DataError(f"--engine {args.engine}: shards are for models on this machine; raise --batch-size")
@@ -54,13 +63,13 @@ def run_items(args: argparse.Namespace, name: str, items: Sequence, work: Work, 
     if args.nproc > 1:
         _start_and_wait(args.out, name, len(items), args.nproc)
     if not args.shard:
-        run_in_order(args.out / name, items, work, unit)
+        run_in_order(args.out / name, items, work, unit, ready)
         return True
     number, count = args.shard
     folder = _folder(args.out, args.shard)
     folder.mkdir(exist_ok=True)
     part = [item for k, item in enumerate(items) if k // group % count == number]
-    run_in_order(folder / name, part, work, unit)
+    run_in_order(folder / name, part, work, unit, ready)
     return _merged(args.out, name, [k // group % count for k in range(len(items))], count)
 
 
@@ -83,14 +92,22 @@ def _merged(out: Path, name: str, owners: Sequence[int], count: int) -> bool:
 
 def _start_and_wait(out: Path, name: str, total: int, count: int) -> None:
     """Run this command ``count`` times, a shard each; one progress bar for all. Raises DataError if one fails."""
+    begun = time.time()
+    results = [_folder(out, (i, count)) / name for i in range(count)]
     started = [_start(out, (i, count)) for i in range(count)]
+
+    def at_work(path: Path) -> bool:
+        return start_path(path).is_file() and start_path(path).stat().st_mtime >= begun
+
     try:
+        while not any(map(at_work, results)) and all(process.poll() is None for process in started):
+            time.sleep(0.2)  # they load their models
         with tqdm(total=total, desc=f"{count} processes", unit="item", dynamic_ncols=True) as bar:
             while any(process.poll() is None for process in started):
                 time.sleep(0.2)
                 if any(process.poll() for process in started):
                     break  # one has failed
-                bar.update(sum(_lines(_folder(out, (i, count)) / name) for i in range(count)) - bar.n)
+                bar.update(sum(map(_lines, results)) - bar.n)
     finally:
         for process in started:
             process.kill()

@@ -126,3 +126,33 @@ def test_verified_path(folder):
     (folder / "below" / "note.txt").unlink()
     with pytest.raises(DataError, match="note.txt: not part of this folder"):
         verified_path(folder, "below/note.txt", "things")
+
+
+@pytest.mark.parametrize(
+    "line, text",
+    [
+        (rb'{"a":"x\ud83d y"}', "x\ufffd y"),
+        (rb'{"a":"\uDC00 \uD83D"}', "\ufffd \ufffd"),
+        (rb'{"a":"\ud83d\ude00"}', "\U0001f600"),
+        (rb'{"a":"\\ud83d"}', "\\ud83d"),
+    ],
+)
+def test_half_a_surrogate_pair_is_read_as_a_replacement_character(tmp_path, line, text):
+    """Other programs write such a line where a model's text was cut in an emoji; no tokenizer takes it."""
+    (tmp_path / "r.jsonl").write_bytes(b'{"a":"first"}\n' + line + b"\n")
+    assert read_rows(tmp_path / "r.jsonl")[1] == {"a": text}
+
+
+@pytest.mark.parametrize(
+    "line", [rb'{"a":"\ud83d","b":NaN}', rb'{"a":"\ud83d"', rb'{"a":"\ud83d","b":' + b"[" * 100_000]
+)
+def test_beside_half_a_pair_a_broken_line_stays_broken(tmp_path, line):
+    (tmp_path / "r.jsonl").write_bytes(line + b"\n")
+    with pytest.raises(DataError, match=r"r\.jsonl:1: not a JSON object \(.+\); write the file again"):
+        read_rows(tmp_path / "r.jsonl")
+
+
+def test_a_bom_is_no_part_of_the_first_row(tmp_path):
+    (tmp_path / "r.jsonl").write_bytes(b'\xef\xbb\xbf{"a":1}\n')
+    (tmp_path / "r.json").write_bytes(b'\xef\xbb\xbf{"a":1}')
+    assert read_rows(tmp_path / "r.jsonl") == [{"a": 1}] and read_json(tmp_path / "r.json") == {"a": 1}

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from data_engine import runlog
 from data_engine.dataset import DataError, read_json, read_rows
 from data_engine.runlog import open_run, run_chunks, run_in_order
 
@@ -175,3 +176,37 @@ def test_a_run_without_results_gives_way_to_another(tmp_path):
     right.communicate("")
     (tmp_path / "run" / "results.jsonl").write_text("{}\n")
     assert "holds a run with another model" in start("wrong").communicate("")[1]
+
+
+@pytest.mark.parametrize("chunked", [True, False])
+def test_the_clock_starts_when_all_is_ready_and_nothing_is_made_ready_in_vain(tmp_path, chunked, monkeypatch):
+    """A model takes a minute to load: counted in, the first estimate is several times too long."""
+    events, path = [], tmp_path / "r.jsonl"
+
+    def run():
+        if chunked:
+            run_chunks(path, range(2), 2, lambda n, chunk: events.append("work") or [{}, {}], "x", ready)
+        else:
+            run_in_order(
+                path, range(2), lambda todo, write: events.append("work") or [write({}), write({})], "x", ready
+            )
+
+    def ready():
+        events.append("ready")
+
+    class Bar:
+        def __enter__(self):
+            events.append("bar")
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+        def update(self, *_):
+            pass
+
+    monkeypatch.setattr(runlog, "_bar", lambda *_: Bar())
+    run()
+    assert events == ["ready", "bar", "work"]
+    run()
+    assert events == ["ready", "bar", "work", "bar"], "what is finished needs no model"
