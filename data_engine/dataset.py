@@ -142,7 +142,11 @@ def verified_path(folder: Path, name: str, kind: str = "gelab-rows", manifest: d
     expected = (manifest or read_manifest(folder, kind))["files"].get(name)
     path = folder / name
     if expected is None or not path.is_file():
-        raise DataError(f"{path}: not part of this folder; remove the folder and write the rows again")
+        raise DataError(
+            f"{path}: not part of this folder; remove the folder and write the rows again, or get them where they came from"
+        )
     if sha256(path) != expected:
-        raise DataError(f"{path}: was changed after it was written; remove the folder and write the rows again")
+        raise DataError(
+            f"{path}: was changed after it was written; remove the folder and write the rows again, or get them where they came from"
+        )
     return path
