@@ -1,4 +1,4 @@
-"""The parts of eval/report.py. What is in a run, as plain values:
+"""The parts of eval/report.py. What is in a run, as plain values; and how it looks.
 
 scan       which scores, training logs, worlds and rows lie in a run directory, and what is missing
 curves     training logs as lines
