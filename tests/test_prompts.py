@@ -5,6 +5,10 @@ import pytest
 from data_engine.gelab import actions, prompts
 
 
+def test_the_papers_prompts_are_those_of_every_model_that_was_trained():
+    assert prompts.sha256() == "d2dbb19790480891e90f826277af45cc0afc3eeed4adabc789da26d91b26f239"
+
+
 def test_navigation_without_history():
     assert prompts.navigation("page_161", "page_216", []) == (
         "<image>Instruction: from page_161 to page_216. History: Null"  # the authors' first sample row

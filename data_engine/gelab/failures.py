@@ -42,7 +42,7 @@ def read_walk(graph: PageGraph, row: dict) -> dict:
     check(row, Walk, name, "run the evaluation again")
     _known(graph, name, row["start"], row["goal"], *(turn["page"] for turn in row["turns"]))
     for turn in row["turns"]:
-        elements = {element.name for element in graph.screens[turn["page"]].elements}
+        elements = {element.name for element in graph.pages[turn["page"]].elements}
         if turn["outcome"] == HIT and turn.get("element") not in elements:
             raise DataError(f"{name}: no {turn.get('element')!r} on {turn['page']}; run the evaluation again")
     return row
@@ -71,7 +71,7 @@ def is_step(row: dict) -> bool:
 
 def _known(graph: PageGraph, where: str, *pages: str) -> None:
     for page in pages:
-        if page not in graph.screens:
+        if page not in graph.pages:
             raise DataError(f"{where}: no page {page!r} in its world; run the evaluation again")
 
 
