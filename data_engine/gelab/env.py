@@ -16,16 +16,13 @@ from ..answer import cleaned
 from ..dataset import DataError
 from ..episode import Request
 from . import prompts
-from .actions import Click, Complete, ParseFailure, parse
+from .actions import COMPLETE, HIT, MISS, UNREADABLE, Action, Click, Complete, ParseFailure, parse
 from .graph import PageGraph
 from .oracle import gold_answer
 from .tasks import Task
 from .world import World
 
 MAX_STEPS = 12  # the paper's "e.g. 12" rounds (3.2.2)
-
-HIT, MISS, COMPLETE, UNREADABLE = "hit", "miss", "complete", "unreadable"
-Action = Click | Complete | ParseFailure
 
 
 class Navigation:
@@ -61,7 +58,7 @@ class Navigation:
         """The goal is reached and, where ``complete`` is asked for there, declared."""
         return self.declared if self.ask_complete else self.arrived
 
-    def act(self, action: Action) -> str:
+    def act(self, action: Action | ParseFailure) -> str:
         """Take one action; returns its outcome. Raises RuntimeError after the end."""
         if self.done:
             raise RuntimeError("the episode is over; start another")
@@ -79,14 +76,14 @@ class Navigation:
             self.done = True
         return outcome
 
-    def _declare(self, action: Action) -> str:
+    def _declare(self, action: Action | ParseFailure) -> str:
         """The answer at the goal: ``complete`` declares; a click moves nothing any more. The episode ends."""
         outcome, name, _ = self._outcome(action)
         self.done, self.declared = True, outcome is COMPLETE
         self.events.append((outcome, name, self.page))
         return outcome
 
-    def _outcome(self, action: Action) -> tuple[str, str | None, str | None]:
+    def _outcome(self, action: Action | ParseFailure) -> tuple[str, str | None, str | None]:
         """(outcome, element hit, page that shows then) of an action on this page; changes nothing."""
         if type(action) is Click:
             x, y = action.x, action.y
@@ -98,13 +95,7 @@ class Navigation:
 
     def history(self) -> list[str]:
         """What happened so far, as the prompt tells it."""
-        return [_entry(outcome, name, page) for outcome, name, page in self.events]
-
-
-def _entry(outcome: str, name: str | None, page: str) -> str:
-    if outcome == HIT:
-        return prompts.clicked(name, page)
-    return prompts.missed(page) if outcome == MISS else prompts.no_action(page)
+        return [prompts.entry(outcome, page, name) for outcome, name, page in self.events]
 
 
 class NavigationEpisode:
@@ -158,7 +149,7 @@ class NavigationEpisode:
             "parse_failures": sum("failure" in turn for turn in self.turns),
         }
 
-    def _act(self, action: Action) -> str:
+    def _act(self, action: Action | ParseFailure) -> str:
         """Take the action; returns its outcome. A backend may carry a click to the state by another way."""
         return self.state.act(action)
 

@@ -25,7 +25,7 @@ from ..dataset import DataError
 from ..foreign import check, in_text, present
 from ..geometry import in_range
 from ..shapes import Count, Message, Number
-from .actions import Click, Complete, ParseFailure, parse
+from .actions import Action, Click, ParseFailure, parse
 from .scoring import gold_of, gold_text, score, score_caption
 
 NULL_HISTORY = "History: Null"
@@ -114,11 +114,11 @@ def score_prediction(row: dict) -> dict:
     }
 
 
-def _kind(row: dict, gold: Click | Complete) -> str:
+def _kind(row: dict, gold: Action) -> str:
     if row.get("task") in ("grounding", "icon_grounding"):
         return "grounding"
     if not isinstance(gold, Click):
-        return "complete"
+        return type(gold).__name__.lower()
     return "first_click" if NULL_HISTORY in _question(row) else "middle_click"
 
 
@@ -131,7 +131,7 @@ def _question(row: dict) -> str:
 def static_metrics(rows: Sequence[dict]) -> dict:
     """Metrics of rows that hold a ``prediction``."""
     scored = [(row, score_prediction(row)) for row in rows]
-    steps = [(row, s) for row, s in scored if s["kind"] in ("first_click", "middle_click", "complete")]
+    steps = [(row, s) for row, s in scored if s["kind"] not in ("grounding", "caption")]
 
     def rate(keep) -> float | None:
         return _mean(s["right"] for row, s in scored if keep(row, s))

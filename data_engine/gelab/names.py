@@ -9,7 +9,7 @@ import unicodedata
 from functools import lru_cache
 
 from . import prompts
-from .actions import Click, format_click, parse
+from .actions import HIT, Click, format_click, parse
 from .graph import WorldError
 from .page import BACK, HOME, ROOT
 from .scoring import score_caption
@@ -55,7 +55,7 @@ def icon_fault(name: str) -> str | None:
 def _reads_back(name: str) -> bool:
     """True if the name is the same in every answer, in a history and as a caption."""
     answer = parse(format_click(name, ROOT, 1, 2))
-    entry = prompts.clicked(name, ROOT)
+    entry = prompts.entry(HIT, ROOT, name)
     past = prompts.navigation(ROOT, ROOT, [entry, entry]).partition("History: ")[2]
     return (
         (answer.icon, answer.page, answer.action, answer.well_formed) == (name, ROOT, Click(1, 2), True)

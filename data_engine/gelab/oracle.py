@@ -1,6 +1,6 @@
 """The right next move in the model's own terms: a click in 0..1000, an answer in text."""
 
-from .actions import COMPLETE_ANSWER, Click, format_click
+from .actions import COMPLETE_ANSWER, Click
 from .graph import Element, PageGraph
 
 
@@ -15,5 +15,4 @@ def gold_answer(graph: PageGraph, page: str, goal: str) -> str:
     if page == goal:
         return COMPLETE_ANSWER
     element = graph.next_element(page, goal)
-    click = gold_click(graph, page, element)
-    return format_click(element.name, page, click.x, click.y)
+    return gold_click(graph, page, element).written(icon=element.name, page=page)

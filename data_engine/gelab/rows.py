@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from ..geometry import to_thousand
 from ..seeds import rng
 from . import prompts
-from .actions import COMPLETE_ANSWER, format_click
+from .actions import COMPLETE_ANSWER, HIT, format_click
 from .graph import ROOT, Element, PageGraph
 from .tasks import Task, subtree_of
 from .world import picture_path
@@ -66,7 +66,7 @@ class RowMaker:
         for page, element in self.graph.shortest_path(task.start, task.goal):
             prompt = prompts.navigation(task.start, task.goal, history)
             yield from self._click(prompt, page, element, task.name, task.length, source)
-            history.append(prompts.clicked(element.name, page))
+            history.append(prompts.entry(HIT, page, element.name))
         prompt = prompts.navigation(task.start, task.goal, history)
         yield from self._row(prompt, task.goal, COMPLETE_ANSWER, task.name, task.length, source)
 

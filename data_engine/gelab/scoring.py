@@ -90,7 +90,7 @@ def score(answer: Answer, gold: Gold) -> Parts:
     same_type = type(answer.action) is type(gold.answer.action)
     if gold.box is None:
         coord = right = answer.action == gold.answer.action
-        intent = right and "target page" in answer.explain.lower()
+        intent = right and gold.answer.action.intent in answer.explain.lower()
     else:
         coord = same_type and clickable(gold.box, gold.canvas).contains(answer.action.x, answer.action.y)
         intent = same_type and answer.icon == gold.answer.icon
