@@ -1,7 +1,7 @@
 """Model text, for every benchmark: how it is cleaned where it enters, read around its action, and quoted in a prompt.
 
-A grammar says which words an action has. What may stand around an action without a change of meaning is decided here,
-once, so that no grader takes what another refuses:
+Each action is a class that declares its words (``Action``). What may stand around them without a change of meaning is
+decided here, once, so that no grader takes what another refuses:
 
     think      a block of thought before the answer, and closing tokens after it
     bold       stars around a label, an action or both: ``**Action:** complete``, ``Action: **complete**``
@@ -21,9 +21,10 @@ rewards of format use, takes exactly the declared format. Everything is total an
 """
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from heapq import merge
+from typing import ClassVar, Self
 
 _END_TOKENS = ("<|im_end|>", "<|endoftext|>")
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -83,23 +84,66 @@ def label(name: str) -> re.Pattern:
     return re.compile(rf"[`*]{{0,2}}(?u:\b){name}[`*]{{0,2}}[:\uff1a][`*]{{0,2}}", ASCII)
 
 
+class Action:
+    """An action, declared once: a frozen dataclass whose fields are the named groups of its pattern.
+
+    ``pattern``: what is read as it where an action must stand; all its groups have names. ``below``: what counts as it
+    further down in an answer, by default its pattern: a call counts anywhere, a word only on a line of its own.
+    """
+
+    __slots__ = ()
+    pattern: ClassVar[str]
+    below: ClassVar[str | None] = None
+
+    @classmethod
+    def read(cls, **groups: str | None) -> Self:
+        """The action of a match, by the groups of its pattern; each becomes what its field's type makes of it."""
+        return cls(**{field.name: field.type(groups[field.name]) for field in fields(cls)})
+
+
 ACTION = label("action")
 _AROUND = re.compile(r"[\s`*]*")
 _LANGUAGE = re.compile(r"[A-Za-z0-9_+-]+[ \t\r]*\n[\s`*]*")  # of a code fence
+
+
+_GROUP = re.compile(r"\(\?P([<=])")
 
 
 @dataclass(frozen=True, slots=True)
 class Grammar:
     """The words of a benchmark. No pattern may take more than linear time.
 
-    ``lead``: label of the prose before an action. ``action``: an action, matched where one must stand. ``below``: one
-    that counts wherever it stands in the text after it. ``bare``: the first action may stand without its label.
+    ``actions``: class by name. ``lead``: label of the prose before an action. ``action``: an action, matched where one
+    must stand. ``below``: one that counts wherever it stands in the text after it. ``bare``: the first action may stand
+    without its label.
     """
 
+    actions: Mapping[str, type[Action]]
     lead: re.Pattern
     action: re.Pattern
     below: re.Pattern
     bare: bool = False
+
+    @classmethod
+    def of(cls, actions: Sequence[type[Action]], lead: str, bare: bool = False) -> Self:
+        """The grammar of some actions; of two that read the same text, the first does."""
+        action = _any_of({action.__name__: action.pattern for action in actions})
+        below = _any_of({action.__name__: action.below or action.pattern for action in actions})
+        return cls({action.__name__: action for action in actions}, label(lead), action, below, bare)
+
+    def meant(self, match: re.Match) -> Action:
+        """The action that a match of ``action`` or ``below`` is."""
+        name = match.lastgroup  # the group that closed last is the one around the action
+        prefix = f"{name}__"
+        groups = {key.removeprefix(prefix): text for key, text in match.groupdict().items() if key.startswith(prefix)}
+        return self.actions[name].read(**groups)
+
+
+def _any_of(patterns: Mapping[str, str]) -> re.Pattern:
+    """Several patterns as one. Each is a group of its name, and its own groups have that name before theirs."""
+    own = {name: _GROUP.sub(rf"(?P\g<1>{name}__", pattern) for name, pattern in patterns.items()}
+    named = "|".join(f"(?P<{name}>{pattern})" for name, pattern in own.items())
+    return re.compile(named, ASCII | re.DOTALL | re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)

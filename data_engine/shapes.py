@@ -79,7 +79,6 @@ class Files(Manifest):
     files: dict[str, str]
     fingerprint: str | None = None
     blank_of: str | None = None
-    action_space: str = ""
     icons: dict[str, str] = {}
     rows: dict[str, Count] = {}
     merged: dict[str, Count] = {}
@@ -88,7 +87,6 @@ class Files(Manifest):
 class Style(msgspec.Struct):
     """The part of a world's arguments that readers ask for."""
 
-    scroll: Count = 0
     theme: str = "light"
     captions: bool = False
     cards: bool = False
@@ -159,4 +157,12 @@ MANIFESTS = {  # kind -> shape
 
 def manifest_misfit(manifest: Any) -> str | None:
     """What about a manifest does not fit its kind; None if all does."""
-    return misfit(manifest, Manifest) or misfit(manifest, MANIFESTS.get(manifest["kind"], Manifest))
+    shape = misfit(manifest, Manifest)
+    return shape or retired(manifest) or misfit(manifest, MANIFESTS.get(manifest["kind"], Manifest))
+
+
+def retired(manifest: dict) -> str | None:
+    """What a manifest has of earlier versions that is read no more; None if nothing."""
+    if manifest["arguments"].get("scroll") or manifest.get("action_space", "click") != "click":
+        return "was made with scroll worlds, which are no longer supported"
+    return None

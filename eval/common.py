@@ -15,7 +15,6 @@ from data_engine.cli import json_object, positive, real, whole
 from data_engine.dataset import DataError, read_manifest, sha256, verified_path, write_json
 from data_engine.episode import Request
 from data_engine.gelab import prompts
-from data_engine.gelab.actions import CLICK_SPACE
 from data_engine.gelab.write import KIND
 from data_engine.runlog import open_run
 
@@ -136,8 +135,7 @@ def checked_manifest(data: Path, kind: str = KIND, prompt_sha256: str | None = N
     """
     manifest = read_manifest(data.parent, kind)
     verified_path(data.parent, data.name, kind, manifest)
-    space = manifest.get("action_space", CLICK_SPACE)
-    if manifest["prompt_sha256"] != (prompt_sha256 or prompts.sha256(space)):
+    if manifest["prompt_sha256"] != (prompt_sha256 or prompts.sha256()):
         raise DataError(f"{data}: its prompts come from another version of the prompt builder; write the rows again")
     return manifest
 

@@ -26,7 +26,7 @@ from data_engine.cli import Parser, command, positive, real, whole
 from data_engine.dataset import DataError
 from data_engine.episode import Request, run_episodes
 from data_engine.foreign import check, read_lines
-from data_engine.gelab.env import NavigationEpisode, step_limit
+from data_engine.gelab.env import MAX_STEPS, NavigationEpisode
 from data_engine.gelab.graph import PageGraph
 from data_engine.gelab.metrics import interactive_metrics, read_trajectory
 from data_engine.gelab.play.browser import Browser
@@ -123,16 +123,13 @@ def main() -> None:
     parser.add_argument(
         "--temperature", type=real(0), default=1.0, help="of the sampled attempts; the paper gives none"
     )
-    parser.add_argument(
-        "--max-steps", type=positive, help="answers before an episode is cut; default: 12, more where pages scroll"
-    )
+    parser.add_argument("--max-steps", type=positive, default=MAX_STEPS, help="answers before an episode is cut")
     parser.add_argument("--backend", choices=("world", "browser"), default="world", help="who shows and clicks")
     engine_flags(parser)
     shard_flags(parser)
     args = parser.parse_args()
     manifest = checked_manifest(args.tasks)
     world = load_world(args.world, manifest, args.tasks)
-    args.max_steps = args.max_steps or step_limit(world.graph)
     tasks = read_lines(args.tasks, partial(task_row, world.graph), args.limit)
     # a task's attempts follow each other: what they have in common is computed once
     items = [(attempt, row) for row in tasks for attempt in range(args.attempts + 1)]

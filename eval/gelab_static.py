@@ -19,7 +19,6 @@ from data_engine.dataset import DataError, verified_path
 from data_engine.episode import Request
 from data_engine.foreign import check, present, read_lines
 from data_engine.gelab import prompts
-from data_engine.gelab.actions import CLICK_SPACE
 from data_engine.gelab.metrics import answered, static_metrics
 from data_engine.shapes import Message
 
@@ -32,7 +31,6 @@ class Question(msgspec.Struct):
     idx: int
     messages: Annotated[list[Message], msgspec.Meta(min_length=2)]
     images: Annotated[list[str], msgspec.Meta(min_length=1, max_length=1)]
-    action_space: str = CLICK_SPACE
 
 
 def question(row: dict) -> dict:
@@ -47,8 +45,8 @@ def question(row: dict) -> dict:
 def request(row: dict, folder: Path) -> Request:
     """The question of a row, exactly as training asks it."""
     asked, answer = row["messages"][-2:]
-    system = prompts.system(row.get("action_space", CLICK_SPACE))
-    return Request(system, asked["content"], folder / row["images"][0], str(row["idx"]), lambda: answer["content"])
+    image, key = folder / row["images"][0], str(row["idx"])
+    return Request(prompts.SYSTEM, asked["content"], image, key, lambda: answer["content"])
 
 
 @command("gelab_static")

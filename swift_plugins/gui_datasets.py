@@ -78,8 +78,7 @@ def checked_manifest(folder: Path, source: Source) -> dict:
     wanted, found = str(manifest["max_pixels"]), os.environ.get("MAX_PIXELS", "unset")
     if found != wanted:
         raise DataError(f"{folder}: rows are for MAX_PIXELS={wanted}, here it is {found}: export MAX_PIXELS={wanted}")
-    space = [manifest["action_space"]] if "action_space" in manifest else []
-    if manifest["prompt_sha256"] != source.prompt_sha256(*space):
+    if manifest["prompt_sha256"] != source.prompt_sha256():
         raise DataError(f"{folder}: rows were written by another prompt builder: write them again")
     return manifest
 

@@ -20,10 +20,10 @@ from swift.rewards import ORM, orms
 
 from data_engine.answer import cleaned
 from data_engine.dataset import DataError
-from data_engine.gelab.actions import CLICK_SPACE, Answer, ParseFailure, parse
+from data_engine.gelab.actions import Answer, ParseFailure, parse
 from data_engine.gelab.scoring import Gold, closeness, gold_of, score
 
-GOLD_COLUMNS = ("idx", "solution", "bbox", "bbox_norm", "canvas", "action_space")  # of our rows and of the authors'
+GOLD_COLUMNS = ("idx", "solution", "bbox", "bbox_norm", "canvas")  # of our rows and of the authors'
 
 
 def golds(columns: dict, count: int) -> list[Gold]:
@@ -39,7 +39,7 @@ class StepReward(ORM):
 
     def __call__(self, completions: list[str], **columns) -> list[float]:
         asked = zip(map(cleaned, completions), golds(columns, len(completions)), strict=True)
-        return [float(self.worth(parse(text, gold.space), gold)) for text, gold in asked]
+        return [float(self.worth(parse(text), gold)) for text, gold in asked]
 
     def worth(self, answer: Answer, gold: Gold) -> float:
         raise NotImplementedError
@@ -85,10 +85,8 @@ class GelabParseRate(ORM):
     def __call__(self, completions: list[str], **columns) -> list[float]:
         if any("parse_failures" in (infos or {}) for infos in columns.get("rollout_infos", [])):
             return [1 - record["parse_failures"] / len(record["step_rewards"]) for record in records(columns)]
-        spaces = columns.get("action_space", [None] * len(completions))
-        asked = zip(map(cleaned, completions), spaces, strict=True)
-        read = [parse(text, space or CLICK_SPACE) for text, space in asked]
-        return [float(not isinstance(answer.action, ParseFailure)) for answer in read]
+        actions = [parse(cleaned(text)).action for text in completions]
+        return [float(not isinstance(action, ParseFailure)) for action in actions]
 
 
 def records(columns: dict, field: str = "distances", scheduler: str = "gelab_click") -> list[dict]:

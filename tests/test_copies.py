@@ -186,15 +186,6 @@ def test_a_manifest_of_worlds_names_no_path(folder, tmp_path, name):
         write_many(folder / "worlds", tmp_path / "out", ManyOptions(1, 1))
 
 
-def test_the_twin_of_a_world_that_scrolls_has_all_its_screens(tmp_path):
-    build(tmp_path / "world", tree=(2,), page_size=PAGE, scroll=2)
-    write(tmp_path / "world", tmp_path / "data", ONE)
-    blank(tmp_path / "data", tmp_path / "twin")
-    names = {path.name for path in (tmp_path / "twin" / "world" / "pages").iterdir()}
-    assert names == {f"page_{i}{part}.png" for i in range(3) for part in ("", "+1", "+2")}
-    assert verify(tmp_path / "twin").faults == []
-
-
 # ---- other names from a table
 
 

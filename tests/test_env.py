@@ -185,7 +185,7 @@ def test_the_state_never_follows_from_text(world, tasks):
     for episode in play(world, far, confuse):
         assert episode.state.arrived and episode.state.steps == 4
         path = world.graph.shortest_path(episode.task.start, episode.task.goal)
-        assert episode.state.history()[:4] == [prompts.clicked(element.name, page) for page, element in path]
+        assert episode.state.history()[:4] == [prompts.entry("hit", page, element.name) for page, element in path]
 
 
 def test_requests_ask_as_rows_do_and_show_the_page_the_agent_is_on(world):

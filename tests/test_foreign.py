@@ -421,7 +421,7 @@ def test_null_is_absent_and_parts_are_text():
     [
         ({"arguments": {}}, "has no 'kind'"),
         ({"kind": 5, "arguments": {}}, "kind is 5, expected `str`"),
-        ({"kind": "gelab-world", "arguments": {"scroll": -1}}, "arguments.scroll is -1, expected `int` >= 0"),
+        ({"kind": "gelab-world", "arguments": {"captions": -1}}, "arguments.captions is -1, expected `bool`"),
         ({"kind": "sight-rows", "arguments": {}, "files": {"a": 1}}, "a value of files: Expected `str`, got `int`"),
         ({"kind": "login-rows", "arguments": {"system": True}, "files": {}}, "has no 'fingerprint'"),
         ([], "it is a list of 0, expected `object`"),

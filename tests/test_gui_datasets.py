@@ -11,9 +11,6 @@ from datasets import IterableDataset
 from swift.dataset import load_dataset
 
 from data_engine.dataset import DataError, read_rows
-from data_engine.gelab import prompts
-from data_engine.gelab.build import build
-from data_engine.gelab.write import write
 from data_engine.geometry import Size
 from data_engine.login import tasks
 from data_engine.login import write as login_write
@@ -53,14 +50,6 @@ def test_every_row_arrives_with_absolute_pictures(data, name, file):
     for row, origin in zip(loaded, written, strict=True):
         assert row["messages"] == origin["messages"]
         assert [image["path"] for image in row["images"]] == [str(data / image) for image in origin["images"]]
-
-
-def test_rows_of_pages_that_scroll_arrive_with_their_system_prompt(data, tmp_path):
-    build(tmp_path / "world", tree=(5, 1), seed=3, page_size=Size(112, 112), scroll=1)
-    shutil.rmtree(data)
-    write(tmp_path / "world", data)
-    for row in load("gelab/st_rl"):
-        assert row["action_space"] == "click_scroll" and row["messages"][0]["content"] == prompts.SCROLL_SYSTEM
 
 
 @pytest.mark.parametrize("name", ["login/rows", "login/tasks", "sight/rows"])

@@ -10,11 +10,7 @@ import rollouts
 from rollouts import CHARACTERS, scheduler_of
 
 from data_engine.gelab.actions import format_click
-from data_engine.gelab.build import build
 from data_engine.gelab.oracle import gold_answer
-from data_engine.gelab.world import World
-from data_engine.gelab.write import write
-from data_engine.geometry import Size
 
 pytest.importorskip("swift")
 
@@ -71,17 +67,6 @@ def test_a_perfect_policy_earns_one_on_every_task(scheduler, rows, world):
     assert [out.rollout_infos["total_reward"] for out in outputs] == [1.0] * len(rows)
     declared = not scheduler.click_only
     assert [out.rollout_infos["num_turns"] for out in outputs] == [row["path"] + declared for row in rows]
-
-
-@both
-def test_pages_that_scroll(scheduler, tmp_path):
-    build(tmp_path / "world", tree=(5, 2), seed=4, page_size=Size(112, 112), scroll=1)
-    write(tmp_path / "world", tmp_path / "data")
-    tasks = [row for row in with_paths(tmp_path / "data") if row["path"] + (not scheduler.click_only) <= MAX_TURNS]
-    outputs = play(scheduler, tasks, oracle(World(tmp_path / "world")))
-    assert [out.rollout_infos["total_reward"] for out in outputs] == [1.0] * len(tasks)
-    visited = {page for out in outputs for page in out.rollout_infos["env_state_hash"]}
-    assert "page_0" in visited and any(page.endswith("+1") for page in visited)
 
 
 @both

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from data_engine.gelab.actions import COMPLETE_ANSWER, format_click, format_scroll
+from data_engine.gelab.actions import COMPLETE_ANSWER, format_click
 
 pytest.importorskip("swift")
 
@@ -37,15 +37,6 @@ def test_hostile_answers(reward, scripted, world, kind):
     for name, say in scripted.BEHAVIOURS.items():
         earned = tuple(reward(part, "".join(say(view)), **row)[0] for part in PARTS)
         assert earned == scripted.WORTH[name][kind], name
-
-
-def test_where_a_scroll_is_gold(reward):
-    down, up = (format_scroll(direction, "page_0") for direction in ("down", "up"))
-    row = {"idx": 0, "solution": down, "bbox": [], "canvas": [1179, 2556], "action_space": "click_scroll"}
-    earned = [reward(part, down, up, COMPLETE_ANSWER, GOLD, **row) for part in PARTS]
-    assert earned == [[1, 1, 0, 0], [1, 0, 0, 0], [1, 0, 0, 0], [1, 1, 1, 1], [1, 1, 1, 1]]
-    plain = {"idx": 0, "solution": GOLD, **BOX}
-    assert [reward(part, down, **plain) for part in PARTS] == [[0.0]] * 5  # a scroll is no action there
 
 
 def test_rewards_are_floats_whatever_the_text(reward):

@@ -164,7 +164,7 @@ def test_what_the_history_says_to_the_letter():
 
 
 def test_a_history_of_clicks_is_disarmed_too():
-    asked = prompts.navigation("page_0", "page_1", [prompts.clicked("<|box_end|> <image>", "page_0")])
+    asked = prompts.navigation("page_0", "page_1", [prompts.entry("hit", "page_0", "<|box_end|> <image>")])
     assert (
         asked.endswith(r"History: step1: click <\|box_end|> <\image> icon on page_0.") and asked.count("<image>") == 1
     )

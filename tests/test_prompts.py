@@ -3,6 +3,11 @@
 import pytest
 
 from data_engine.gelab import actions, prompts
+from data_engine.gelab.prompts import entry
+
+
+def test_the_papers_prompts_are_those_of_every_model_that_was_trained():
+    assert prompts.sha256() == "d2dbb19790480891e90f826277af45cc0afc3eeed4adabc789da26d91b26f239"
 
 
 def test_navigation_without_history():
@@ -12,7 +17,7 @@ def test_navigation_without_history():
 
 
 def test_navigation_with_history_joined_by_blanks():
-    history = [prompts.clicked("home", "page_161"), prompts.missed("page_0"), prompts.no_action("page_0")]
+    history = [entry("hit", "page_161", "home"), entry("miss", "page_0"), entry("unreadable", "page_0")]
     assert prompts.navigation("page_161", "page_216", history) == (
         "<image>Instruction: from page_161 to page_216. History: step1: click home icon on page_161. "
         "step2: click missed on page_0. step3: no action on page_0."
@@ -36,7 +41,7 @@ def test_the_system_prompt_states_the_format_of_the_labels():
     assert "\\t" not in prompts.SYSTEM  # a real TAB, as in the labels
 
 
-@pytest.mark.parametrize("name", ["clicked", "missed", "no_action", "captioning", "grounding", "navigation"])
+@pytest.mark.parametrize("name", ["system", "entry", "captioning", "grounding", "navigation"])
 def test_the_hash_covers_every_text(monkeypatch, name):
     before = prompts.sha256()
     said = getattr(prompts, name)
@@ -44,8 +49,20 @@ def test_the_hash_covers_every_text(monkeypatch, name):
     assert prompts.sha256() != before
 
 
-@pytest.mark.parametrize("name", ["SYSTEM", "CLICK_TEMPLATE", "COMPLETE_ANSWER"])
-def test_the_hash_covers_every_constant(monkeypatch, name):
+@pytest.mark.parametrize(
+    "owner, name, value",
+    [
+        (actions.Click, "template", "{icon} {page} {x} {y}"),
+        (actions.Click, "shown", {"icon": "I", "page": "P", "x": "x", "y": "y"}),
+        (actions.Click, "history", {"hit": "{icon} {page}", "miss": "click missed on {page}."}),
+        (actions.Click, "history", {"hit": "click {icon} icon on {page}.", "miss": "missed on {page}."}),
+        (actions.Complete, "template", "Action: complete"),
+        (prompts, "_SYSTEM", "{forms}"),
+        (prompts, "NO_ACTION", "nothing on {page}."),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_the_hash_covers_every_word(monkeypatch, owner, name, value):
     before = prompts.sha256()
-    monkeypatch.setattr(prompts, name, getattr(prompts, name) + " ")
-    assert prompts.sha256() != before
+    monkeypatch.setattr(owner, name, value)
+    assert prompts.sha256(actions.Space((actions.Click, actions.Complete))) != before

@@ -15,8 +15,6 @@ from PIL import Image
 
 from data_engine.dataset import read_json, read_rows, write_rows
 from data_engine.failures import EARLY, MISSED, PARSE, RIGHT, WRONG
-from data_engine.gelab import build
-from data_engine.gelab import write as gelab_write
 from data_engine.geometry import Size
 from data_engine.login.tasks import Options
 from data_engine.login.write import write
@@ -215,17 +213,6 @@ def test_without_its_world_the_numbers_stand_and_data_brings_the_rest(gelab_run,
     assert "its world is not below this folder" in page
     assert "Scores" in page and viewer_of(page)["scores"] == []
     assert len(viewer_of(made(run, "--data", elsewhere))["scores"]) == 4
-
-
-def test_of_pages_that_scroll_only_the_numbers_stand(cli, tmp_path):
-    world, data, run = tmp_path / "run/world", tmp_path / "run/data", tmp_path / "run"
-    build.build(world, tree=(5, 1), page_size=Size(112, 112), scroll=1)
-    gelab_write.write(world, data)
-    flags = ("--engine", "oracle", "--world", data / "world", "--tasks", data / "tasks_ood.jsonl", "--attempts", "1")
-    assert cli("eval/gelab_interactive.py", *flags, "--out", run / "eval/oracle/interactive_ood").returncode == 0
-    page = made(run)
-    assert "oracle, held out (gelab-interactive): its pages scroll" in page
-    assert viewer_of(page)["scores"] == []
 
 
 def test_curves_alone_make_a_report(gelab_run, tmp_path):

@@ -9,7 +9,7 @@ import pytest
 
 from data_engine.dataset import DataError, read_json, read_rows
 from data_engine.gelab import prompts
-from data_engine.gelab.actions import COMPLETE_ANSWER, Click, parse
+from data_engine.gelab.actions import COMPLETE_ANSWER, HIT, Click, parse
 from data_engine.gelab.graph import WorldError
 from data_engine.gelab.metrics import score_prediction, static_metrics
 from data_engine.gelab.world import World, from_structure
@@ -140,7 +140,7 @@ def test_rows_tell_the_way_of_their_task(small_data, world):
             assert texts(row)[0] == prompts.navigation(start, goal, history)
             answer = parse(texts(row)[2])
             assert (answer.icon, answer.page, tuple(row["bbox"])) == (element.name, page, tuple(element.box))
-            history.append(prompts.clicked(element.name, page))
+            history.append(prompts.entry(HIT, page, element.name))
         assert texts(rows[-1]) == (prompts.navigation(start, goal, history), rows[-1]["images"][0], COMPLETE_ANSWER)
         assert rows[-1]["bbox"] == [] and all(row["path"] == len(path) for row in rows)
 
@@ -312,7 +312,7 @@ def test_our_prompts_are_the_authors_word_for_word(reference):
             x, y = to_canvas(answer.action.x, answer.action.y, graph.canvas)
             u, v = (x - element.box.x1) / 200, (y - element.box.y1) / 200
             assert 0.25 <= u <= 0.75 and 0.25 <= v <= 0.75
-            history.append(prompts.clicked(answer.icon, answer.page))
+            history.append(prompts.entry(HIT, answer.page, answer.icon))
 
 
 @pytest.mark.reference

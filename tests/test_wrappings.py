@@ -35,11 +35,10 @@ SPEECHES = {
         "Explain",
         "click umbrella icon on page_3.",
         "\t",
-        lambda text: gelab.parse(text, "click_scroll"),
+        gelab.parse,
         gelab.ParseFailure,
         {
             "click(start_box='<|box_start|>(503,522)<|box_end|>')": gelab.Click(503, 522),
-            "scroll(direction='down')": gelab.Scroll("down"),
             "complete": gelab.Complete(),
         },
         "click(start_box='(1,2)')",

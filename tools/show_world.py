@@ -49,7 +49,7 @@ def draw_topology(graph: PageGraph, path: Path) -> None:
 
 def draw_contact_sheet(world: World, path: Path) -> None:
     """All screenshots, small, each under its page's name."""
-    pages = {page: world.screenshot(page) for page in world.graph.screens}
+    pages = {page: world.screenshot(page) for page in world.graph.pages}
     draw_sheet(pages, path, math.ceil(math.sqrt(len(pages) * 1.6)), THUMBNAIL)
 
 
@@ -58,7 +58,7 @@ def draw_side_by_side(worlds: list[World], page: str, path: Path) -> None:
 
     Raises DataError if a world does not have the page.
     """
-    lacking = [world.folder for world in worlds if page not in world.graph.screens]
+    lacking = [world.folder for world in worlds if page not in world.graph.pages]
     if lacking:
         raise DataError(f"{lacking[0]}: has no {page}; give --page one that all worlds have")
     labels = [world.folder.name for world in worlds]

@@ -1,43 +1,71 @@
-"""The answer grammar of GE-Lab: declared once here, read by the prompt, the parser, the environment and the scores.
+"""The answer grammar of GE-Lab: each action is declared once, here; prompt, parser, history and scores walk over it.
 
 A model answers one line, ``Explain:<text>\\tAction: <action>``. Special tokens around the point may be kept or
 stripped by the engine; both read the same. ``parse`` is total and linear: any text gives an Answer whose ``action`` is
-a Click, a Scroll, a Complete or a ParseFailure.
+one of the space's, or a ParseFailure.
 
-An action space says which forms an answer may have. ``click`` is the paper's; ``click_scroll`` is that of worlds whose
-pages are taller than the screen, and the only one that can read a scroll.
+A new action is a class like Click, its name in SPACE, and a rule in ``env.Navigation``.
 """
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Any, ClassVar
 
-from ..answer import ASCII, BLANKS, Grammar, Reading, after_think, label, read
-from ..dataset import DataError
+from .. import answer
+from ..answer import BLANKS, Grammar, Reading, after_think, read
 
-CLICK_TEMPLATE = "Explain:click {icon} icon on {page}.\tAction: click(start_box='<|box_start|>({x},{y})<|box_end|>')"
-COMPLETE_ANSWER = "Explain: this is target page.\tAction: complete"
-SCROLL_TEMPLATE = "Explain:scroll {direction} on {page}.\tAction: scroll(direction='{direction}')"
-CLICK_SPACE, SCROLL_SPACE = "click", "click_scroll"
+HIT, MISS, COMPLETE, UNREADABLE = "hit", "miss", "complete", "unreadable"  # what comes of an answer
+
+
+class Action(answer.Action):
+    """An action and all that is said of it.
+
+    ``template``: the answer that states it, as str.format takes it, with its fields and what an explanation claims.
+    ``shown``: what stands for these in the system prompt. ``strict``: what a well-formed answer has after "Action: ".
+    ``history``: what may come of it -> how later prompts tell it, with {page} and {icon}. ``intent``: what the
+    explanation must hold where the action is right and has no box.
+    """
+
+    __slots__ = ()
+    template: ClassVar[str]
+    shown: ClassVar[Mapping[str, str]] = {}
+    strict: ClassVar[str]
+    history: ClassVar[Mapping[str, str]] = {}
+    intent: ClassVar[str] = ""
+
+    def written(self, **claim: Any) -> str:
+        """The answer that states this action and claims so."""
+        return self.template.format(**{field.name: getattr(self, field.name) for field in fields(self)}, **claim)
+
+
+_X, _Y = (rf"(?P<{name}>-?[0-9]{{1,6}})" for name in "xy")
+_POINT = rf"(?:<\|box_start\|>)?\({BLANKS}{_X}{BLANKS},{BLANKS}{_Y}{BLANKS}\)(?:<\|box_end\|>)?"
 
 
 @dataclass(frozen=True, slots=True)
-class Click:
+class Click(Action):
     """A click at (x, y), integers meant to be 0..1000; out-of-range numbers are kept as written, never clamped."""
+
+    template = "Explain:click {icon} icon on {page}.\tAction: click(start_box='<|box_start|>({x},{y})<|box_end|>')"
+    shown = {"icon": "NAME", "page": "PAGE", "x": "x", "y": "y"}
+    pattern = rf"click[ \t]*\({BLANKS}start_box{BLANKS}={BLANKS}(?P<quote>['\"]?){_POINT}(?P=quote){BLANKS}\)"
+    strict = r"click\(start_box='(?:<\|box_start\|>)?\([0-9]{1,4}, ?[0-9]{1,4}\)(?:<\|box_end\|>)?'\)"
+    history = {HIT: "click {icon} icon on {page}.", MISS: "click missed on {page}."}
 
     x: int
     y: int
 
 
 @dataclass(frozen=True, slots=True)
-class Complete:
+class Complete(Action):
     """The claim that the goal is reached."""
 
-
-@dataclass(frozen=True, slots=True)
-class Scroll:
-    """A scroll by half a screen; ``direction`` is ``down`` (further parts come into view) or ``up``."""
-
-    direction: str
+    template = "Explain: this is target page.\tAction: complete"
+    pattern = strict = "complete"
+    below = r"^[ \t`*]*complete(?=[ \t\r`*.;]*$)"  # the word alone, not in a sentence
+    intent = "target page"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +77,7 @@ class ParseFailure:
 
 FAILURES = {
     "no action": "the text has no 'Action:'",
-    "malformed action": "what follows 'Action:' is no click with two integers, no 'complete', no scroll of its space",
+    "malformed action": "what follows 'Action:' is no action, or has other text on its line",
     "several actions": "the text has two or more different actions",
     "unclosed think": "the text opens <think> and never closes it",
 }
@@ -63,104 +91,72 @@ class Answer:
     taken from them. ``well_formed`` says that the text has exactly the declared format.
     """
 
-    action: Click | Scroll | Complete | ParseFailure
+    action: Action | ParseFailure
     explain: str = ""
     icon: str | None = None
     page: str | None = None
     well_formed: bool = False
 
 
-def format_click(icon: str, page: str, x: int, y: int) -> str:
-    return CLICK_TEMPLATE.format(icon=icon, page=page, x=x, y=y)
-
-
-def format_scroll(direction: str, page: str) -> str:
-    return SCROLL_TEMPLATE.format(direction=direction, page=page)
-
-
-def space_of(scroll: int) -> str:
-    """The action space of a world whose pages are ``scroll`` half screens taller than the screen."""
-    return SCROLL_SPACE if scroll else CLICK_SPACE
-
-
-_POINT = rf"(?:<\|box_start\|>)?\({BLANKS}(-?[0-9]{{1,6}}){BLANKS},{BLANKS}(-?[0-9]{{1,6}}){BLANKS}\)(?:<\|box_end\|>)?"
-_CLICK = rf"click[ \t]*\({BLANKS}start_box{BLANKS}={BLANKS}(['\"]?){_POINT}\1{BLANKS}\)"
-_SCROLL = rf"scroll[ \t]*\({BLANKS}direction{BLANKS}={BLANKS}(['\"]?)(down|up)\4{BLANKS}\)"
-_LINE = r"^[ \t`*]*complete(?=[ \t\r`*.;]*$)"  # the word alone, not in a sentence
-
-
-_CLAIM = re.compile("click ", ASCII)
-_AFTER_CLAIM = ". `*"
-
-
-def _grammar(call: str) -> Grammar:
-    below = re.compile(rf"{call}|{_LINE}", ASCII | re.MULTILINE)
-    return Grammar(label("explain"), re.compile(rf"{call}|complete", ASCII), below)
-
-
-_CLICK_GRAMMAR, _SCROLL_GRAMMAR = _grammar(_CLICK), _grammar(f"{_CLICK}|{_SCROLL}")
-_STRICT_CLICK = r"click\(start_box='(?:<\|box_start\|>)?\([0-9]{1,4}, ?[0-9]{1,4}\)(?:<\|box_end\|>)?'\)"
-_STRICT_SCROLL = r"scroll\(direction='(?:down|up)'\)"
 _LEAD = r"[Ee]xplain:(?:(?!<\||<image>)[^\t])+\tAction: "  # no token in the prose
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Space:
-    """An action space: its answers as the prompt states them, exactly those in a pattern, and as they are read."""
+    """The actions that answers may have, in the order in which the system prompt states them."""
 
-    forms: tuple[str, ...]
-    strict: re.Pattern
-    grammar: Grammar
+    actions: tuple[type[Action], ...]
 
+    @property
+    def forms(self) -> list[str]:
+        """Each answer, as the system prompt states it."""
+        return [action.template.format(**action.shown) for action in self.actions]
 
-_CLICK_FORM = format_click("NAME", "PAGE", "x", "y")
-_SCROLL_FORMS = (format_scroll("down", "PAGE"), format_scroll("up", "PAGE"))
-SPACES = {
-    CLICK_SPACE: Space(
-        (_CLICK_FORM, COMPLETE_ANSWER),
-        re.compile(rf"{_LEAD}(?:{_STRICT_CLICK}|complete)"),
-        _CLICK_GRAMMAR,
-    ),
-    SCROLL_SPACE: Space(
-        (_CLICK_FORM, *_SCROLL_FORMS, COMPLETE_ANSWER),
-        re.compile(rf"{_LEAD}(?:{_STRICT_CLICK}|{_STRICT_SCROLL}|complete)"),
-        _SCROLL_GRAMMAR,
-    ),
-}
+    @cached_property
+    def grammar(self) -> Grammar:
+        return Grammar.of(self.actions, lead="explain")
 
+    @cached_property
+    def strict(self) -> re.Pattern:
+        """A whole answer that has exactly the declared format."""
+        return re.compile(f"{_LEAD}(?:{'|'.join(action.strict for action in self.actions)})")
 
-def known_space(name: str) -> str:
-    """The name of an action space. Raises DataError if it is none."""
-    if name not in SPACES:
-        raise DataError(f"action space {name!r}: unknown; known are {', '.join(SPACES)}")
-    return name
+    @cached_property
+    def history(self) -> dict[str, str]:
+        """Outcome -> its entry in the history, as str.format takes it."""
+        return {outcome: entry for action in self.actions for outcome, entry in action.history.items()}
 
 
-def parse(text: str, space: str = CLICK_SPACE) -> Answer:
-    """Read an answer in a space, one of ``SPACES``; no text raises. Time is linear in the length of ``text``."""
+SPACE = Space((Click, Complete))  # the paper's
+COMPLETE_ANSWER = Complete().written()
+
+
+def format_click(icon: str, page: str, x: int, y: int) -> str:
+    return Click(x, y).written(icon=icon, page=page)
+
+
+def parse(text: str, space: Space = SPACE) -> Answer:
+    """Read an answer; no text raises. Time is linear in the length of ``text``."""
     text = after_think(text)
     if text is None:
         return Answer(ParseFailure("unclosed think"))
-    reading = read(text, SPACES[space].grammar)
+    reading = read(text, space.grammar)
     if not reading.labelled:
         return Answer(ParseFailure("no action"), explain=reading.prose)
-    action = _action(reading)
-    well_formed = len(reading.actions) == 1 and SPACES[space].strict.fullmatch(text) is not None
+    action = _action(reading, space.grammar)
+    well_formed = len(reading.actions) == 1 and space.strict.fullmatch(text) is not None
     return Answer(action, reading.prose, *_claim(reading.prose), well_formed)
 
 
-def _action(reading: Reading) -> Click | Complete | Scroll | ParseFailure:
+def _action(reading: Reading, grammar: Grammar) -> Action | ParseFailure:
     if reading.missing is not None or reading.crowded:
         return ParseFailure("malformed action")
-    actions = {_said(match) for match in reading.actions}
+    actions = set(map(grammar.meant, reading.actions))
     return ParseFailure("several actions") if len(actions) > 1 else actions.pop()
 
 
-def _said(match: re.Match) -> Click | Complete | Scroll:
-    _, x, y, *scroll = match.groups()
-    if x is not None:
-        return Click(int(x), int(y))
-    return Scroll(scroll[1].lower()) if scroll and scroll[1] else Complete()
+_CLAIM = re.compile("click ", answer.ASCII)
+_AFTER_CLAIM = ". `*"
 
 
 def _claim(explain: str) -> tuple[str | None, str | None]:

@@ -36,12 +36,12 @@ def blank(data: Path, out: Path) -> dict:
         raise DataError(f"{data}: its screenshots are blank already; give the rows it was made from")
     check_apart(out, data)
     picture = Image.new("RGB", world.page_size, GROUND)
-    pixels = dict.fromkeys(world.graph.screens, hash_pixels(picture))
+    pixels = dict.fromkeys(world.graph.pages, hash_pixels(picture))
     twin = {
         "fingerprint": fingerprint(world.structure, world.page_size, pixels),
         "blank_of": world.fingerprint,
     }
-    kept = {name: rows[name] for name in (*_KEPT, "action_space") if name in rows}
+    kept = {name: rows[name] for name in _KEPT}
     arguments = rows["arguments"] | {"world": twin["fingerprint"]}
 
     def fill(folder: NewFolder) -> dict:
@@ -67,7 +67,7 @@ def _rows_manifest(data: Path) -> dict:
 def _write_world(folder: NewFolder, world: World, picture: bytes, twin: dict) -> None:
     """The world's structure, and the same blank picture for each page."""
     folder.copy(world.folder / STRUCTURE, f"world/{STRUCTURE}")
-    for page in world.graph.screens:
+    for page in world.graph.pages:
         folder.write(f"world/{picture_path(page)}", picture)
     hashes = folder.hashes_below("world")
     kept = {name: world.manifest[name] for name in ("canvas", "page_size", "icons")}

@@ -15,7 +15,6 @@ from ..shards import run_shards
 from .graph import Page, PageGraph, WorldError
 from .icons import IconSet
 from .layout import LAYOUTS, generate
-from .page import MOST
 from .render import Renderer, png
 from .structure import dump_structure, from_structure, parse_structure, to_structure
 from .style import THEMES, Style
@@ -36,38 +35,33 @@ def build(
     layout: str = "grid",
     theme: str = "light",
     captions: bool = False,
-    scroll: int = 0,
 ) -> dict:
     """Write the world folder ``out`` and return its manifest; does nothing if it is there already.
 
     With ``structure_file`` the graph, layout and names come from that file (``tree`` is ignored) and pictures are
-    given to its names: from ``icons`` by name, or from the built-in set in order. With ``scroll`` pages are taller
-    than the screen by so many halves of it. Raises DataError, WorldError.
+    given to its names: from ``icons`` by name, or from the built-in set in order. Raises DataError, WorldError.
     """
-    if not 0 <= scroll <= MOST:
-        raise WorldError(f"--scroll {scroll}: give 0 to {MOST} half screens")
     icon_set = IconSet(icons)
     style = Style(theme, captions, LAYOUTS[layout].cards)
     arguments = _arguments(tree, seed, page_size, icon_set, structure_file, layout) | style.arguments()
-    arguments |= {"scroll": scroll} if scroll else {}
 
     def fill(folder: NewFolder) -> dict:
-        structure, graph = _structure(tree, seed, icon_set, structure_file, layout, scroll)
+        structure, graph = _structure(tree, seed, icon_set, structure_file, layout)
         sources = _sources(graph, icon_set, imported=structure_file is not None)
         renderer = Renderer(icon_set, sources, graph.canvas, page_size, style)
-        return write_world(folder, structure, renderer, scroll, workers)
+        return write_world(folder, structure, renderer, workers)
 
     return make_folder(out, KIND, arguments, fill)
 
 
-def write_world(folder: NewFolder, structure: dict, renderer: Renderer, scroll: int, workers: int = 1) -> dict:
+def write_world(folder: NewFolder, structure: dict, renderer: Renderer, workers: int = 1) -> dict:
     """Draw the pages of ``structure`` and write them into a new world folder; returns its manifest's fields."""
-    screens = from_structure(structure, STRUCTURE, scroll).screens
-    renderer.check(screens.values())
+    graph = from_structure(structure, STRUCTURE)
+    renderer.check(graph.pages.values())
     folder.write(STRUCTURE, dump_structure(structure))
     (folder.path / "pages").mkdir()
     pixels = {}
-    for page, digest, pixels_digest in _draw(renderer, list(screens.values()), folder.path, workers):
+    for page, digest, pixels_digest in _draw(renderer, list(graph.pages.values()), folder.path, workers):
         folder.add(picture_path(page), digest)
         pixels[page] = pixels_digest
     return {
@@ -92,11 +86,11 @@ def _arguments(tree, seed, page_size, icon_set: IconSet, structure_file, layout)
     return graph | {"page_size": list(page_size), "icons": picture_hashes(icon_set)}
 
 
-def _structure(tree, seed, icon_set: IconSet, structure_file, layout, scroll) -> tuple[dict, PageGraph]:
+def _structure(tree, seed, icon_set: IconSet, structure_file, layout) -> tuple[dict, PageGraph]:
     if structure_file:
         structure = parse_structure(Path(structure_file).read_bytes(), str(structure_file))
-        return structure, from_structure(structure, str(structure_file), scroll)
-    graph = generate(tree, seed, [icon.name for icon in icon_set.icons], layout, scroll)
+        return structure, from_structure(structure, str(structure_file))
+    graph = generate(tree, seed, [icon.name for icon in icon_set.icons], layout)
     metadata = {"total_pages": len(graph.pages), "tree_depth": len(tree) + 1, "nodes_per_level": list(tree)}
     return to_structure(graph, metadata), graph
 
@@ -136,6 +130,14 @@ def _draw_some(renderer: Renderer, folder: Path, pages: list[Page]) -> list[Draw
     return drawn
 
 
+class _Removed(argparse.Action):
+    """A flag that was removed: 0, its default, passes without a trace; for any other value one line says so."""
+
+    def __call__(self, parser, namespace, value, option_string=None) -> None:
+        if value:
+            parser.error(f"{option_string} {value}: pages that scroll are no longer supported; omit it")
+
+
 def options() -> argparse.ArgumentParser:
     """The options that decide a world next to its seed; their names are those of ``build``. Also of ``build_many``."""
     parser = argparse.ArgumentParser(add_help=False)
@@ -147,13 +149,7 @@ def options() -> argparse.ArgumentParser:
     )
     parser.add_argument("--theme", choices=tuple(THEMES), default="light", help="colours of pages")
     parser.add_argument("--captions", action="store_true", help="write each icon's name into its box")
-    parser.add_argument(
-        "--scroll",
-        type=whole(0, MOST),
-        default=0,
-        metavar="N",
-        help="pages are N half screens taller than the screen",
-    )
+    parser.add_argument("--scroll", action=_Removed, type=whole(0), dest=argparse.SUPPRESS, help=argparse.SUPPRESS)
     return parser
 
 
@@ -173,8 +169,8 @@ def parser() -> Parser:
 def main(argv: list[str] | None = None) -> None:
     args = parser().parse_args(argv)
     manifest = build(**vars(args))
-    pages, what = sum(name.startswith("pages/") for name in manifest["files"]), "screens" if args.scroll else "pages"
-    print(f"{args.out}: {pages} {what} of {args.page_size}, fingerprint {manifest['fingerprint'][:12]}")
+    pages = sum(name.startswith("pages/") for name in manifest["files"])
+    print(f"{args.out}: {pages} pages of {args.page_size}, fingerprint {manifest['fingerprint'][:12]}")
 
 
 if __name__ == "__main__":

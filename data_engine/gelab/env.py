@@ -16,7 +16,7 @@ from ..answer import cleaned
 from ..dataset import DataError
 from ..episode import Request
 from . import prompts
-from .actions import Click, Complete, ParseFailure, Scroll, parse
+from .actions import COMPLETE, HIT, MISS, UNREADABLE, Action, Click, Complete, ParseFailure, parse
 from .graph import PageGraph
 from .oracle import gold_answer
 from .tasks import Task
@@ -24,29 +24,18 @@ from .world import World
 
 MAX_STEPS = 12  # the paper's "e.g. 12" rounds (3.2.2)
 
-HIT, MISS, COMPLETE, UNREADABLE = "hit", "miss", "complete", "unreadable"
-SCROLL, STUCK = "scroll", "stuck"  # a scroll that moved the page, and one beyond its end
-Action = Click | Scroll | Complete | ParseFailure
-
-
-def step_limit(graph: PageGraph) -> int:
-    """Answers of an episode: ``MAX_STEPS``, and as many for each half screen that may lie before a click."""
-    return MAX_STEPS * (1 + graph.scroll)
-
 
 class Navigation:
     """The state of one episode on ``graph``: the page, the steps so far, and how it ended.
 
-    ``page`` is where the agent is: a page, or a screen of one that scrolls, which says how far. ``events`` has one
-    (outcome, element name or None, page) per answer; outcome is HIT, MISS, COMPLETE or UNREADABLE, and where pages
-    scroll SCROLL or STUCK, with the direction in place of the name. ``arrived`` says that the goal page was opened
-    within ``max_steps`` answers. An episode ends on arrival, on ``complete`` elsewhere, or after ``max_steps``; with
-    ``ask_complete`` it asks once more at the goal, and ``declared`` says that this answer was ``complete``. With
-    ``click_only`` there is no ``complete``: it is read as no action, and the episode ends on arrival (the paper's cure
-    for agents that say it everywhere).
+    ``page`` is where the agent is. ``events`` has one (outcome, element name or None, page) per answer; outcome is HIT,
+    MISS, COMPLETE or UNREADABLE. ``arrived`` says that the goal page was opened within ``max_steps`` answers. An
+    episode ends on arrival, on ``complete`` elsewhere, or after ``max_steps``; with ``ask_complete`` it asks once more
+    at the goal, and ``declared`` says that this answer was ``complete``. With ``click_only`` there is no ``complete``:
+    it is read as no action, and the episode ends on arrival (the paper's cure for agents that say it everywhere).
     """
 
-    __slots__ = ("_graph", "_hits", "goal", "page", "max_steps", "ask_complete", "click_only")
+    __slots__ = ("_hits", "goal", "page", "max_steps", "ask_complete", "click_only")
     __slots__ += ("events", "steps", "arrived", "declared", "done")
 
     def __init__(
@@ -57,7 +46,7 @@ class Navigation:
         ask_complete: bool = True,
         click_only: bool = False,
     ):
-        self._graph, self._hits = graph, graph.click_table
+        self._hits = graph.click_table
         self.goal, self.page, self.max_steps = task.goal, task.start, max_steps
         self.ask_complete, self.click_only = ask_complete and not click_only, click_only
         self.events: list[tuple[str, str | None, str]] = []
@@ -69,7 +58,7 @@ class Navigation:
         """The goal is reached and, where ``complete`` is asked for there, declared."""
         return self.declared if self.ask_complete else self.arrived
 
-    def act(self, action: Action) -> str:
+    def act(self, action: Action | ParseFailure) -> str:
         """Take one action; returns its outcome. Raises RuntimeError after the end."""
         if self.done:
             raise RuntimeError("the episode is over; start another")
@@ -87,37 +76,26 @@ class Navigation:
             self.done = True
         return outcome
 
-    def _declare(self, action: Action) -> str:
+    def _declare(self, action: Action | ParseFailure) -> str:
         """The answer at the goal: ``complete`` declares; a click moves nothing any more. The episode ends."""
         outcome, name, _ = self._outcome(action)
         self.done, self.declared = True, outcome is COMPLETE
         self.events.append((outcome, name, self.page))
         return outcome
 
-    def _outcome(self, action: Action) -> tuple[str, str | None, str | None]:
-        """(outcome, element hit or direction, page that shows then) of an action on this page; changes nothing."""
+    def _outcome(self, action: Action | ParseFailure) -> tuple[str, str | None, str | None]:
+        """(outcome, element hit, page that shows then) of an action on this page; changes nothing."""
         if type(action) is Click:
             x, y = action.x, action.y
             for x1, y1, x2, y2, element, target in self._hits[self.page]:
                 if x1 <= x <= x2 and y1 <= y <= y2:
                     return HIT, element, target
             return MISS, None, None
-        if type(action) is Scroll and self._graph.scroll:
-            target = self._graph.scrolls[self.page].get(action.direction)
-            return SCROLL if target else STUCK, action.direction, target
         return (COMPLETE if type(action) is Complete and not self.click_only else UNREADABLE), None, None
 
     def history(self) -> list[str]:
         """What happened so far, as the prompt tells it."""
-        return [_entry(outcome, name, self._graph.screens[page].title) for outcome, name, page in self.events]
-
-
-def _entry(outcome: str, name: str | None, page: str) -> str:
-    if outcome == HIT:
-        return prompts.clicked(name, page)
-    if outcome in (SCROLL, STUCK):
-        return (prompts.scrolled if outcome == SCROLL else prompts.scroll_ended)(name, page)
-    return prompts.missed(page) if outcome == MISS else prompts.no_action(page)
+        return [prompts.entry(outcome, page, name) for outcome, name, page in self.events]
 
 
 class NavigationEpisode:
@@ -143,7 +121,7 @@ class NavigationEpisode:
     def request(self) -> Request:
         state = self.state
         return Request(
-            system=prompts.system(self.world.space),
+            system=prompts.SYSTEM,
             prompt=prompts.navigation(self.task.start, self.task.goal, state.history()),
             image=self.world.picture(state.page),
             key=f"{self.key}/{len(self.turns)}",
@@ -151,7 +129,7 @@ class NavigationEpisode:
         )
 
     def answer(self, text: str) -> None:
-        page, answer = self.state.page, parse(text, self.world.space)
+        page, answer = self.state.page, parse(text)
         outcome = self._act(answer.action)
         turn = {"page": page, "answer": text, "outcome": outcome, "element": self.state.events[-1][1]}
         if isinstance(answer.action, Click):
@@ -171,7 +149,7 @@ class NavigationEpisode:
             "parse_failures": sum("failure" in turn for turn in self.turns),
         }
 
-    def _act(self, action: Action) -> str:
+    def _act(self, action: Action | ParseFailure) -> str:
         """Take the action; returns its outcome. A backend may carry a click to the state by another way."""
         return self.state.act(action)
 
@@ -236,7 +214,7 @@ class GELabEnv(gymnasium.Env):
 
     def step(self, action: str) -> tuple[dict, float, bool, bool, dict]:
         state = self.state
-        outcome = state.act(parse(cleaned(action), self.world.space).action)
+        outcome = state.act(parse(cleaned(action)).action)
         terminated = state.arrived or outcome is COMPLETE
         truncated = state.done and not terminated
         return self._observation(), float(state.arrived), terminated, truncated, self._info(outcome)

@@ -6,16 +6,16 @@ from typing import Annotated
 import msgspec
 
 from ..dataset import DataError
-from ..failures import EARLY, LATE, LOOP, MISSED, NAME, PARSE, RIGHT, WRONG
+from ..failures import ACTION, EARLY, LATE, LOOP, MISSED, NAME, PARSE, RIGHT, WRONG
 from ..foreign import check
 from ..shapes import Count
-from .actions import Click, Complete, ParseFailure, parse
-from .env import COMPLETE, HIT, MISS, UNREADABLE
+from .actions import COMPLETE, HIT, MISS, SPACE, UNREADABLE, Action, Click, Complete, ParseFailure, parse
 from .graph import BACK, HOME, Element, PageGraph
 from .metrics import Trajectory, Turn, answered, score_prediction
 
 ASKED = ("icon", BACK, HOME, "complete")  # what is due on a page
-DONE = ("right icon", "other icon", BACK, HOME, "nothing", "complete", "unreadable")  # what was done there
+DONE = ("right icon", "other icon", BACK, HOME, "nothing")  # what was done there: a click, or another action
+DONE += (*(action.__name__.lower() for action in SPACE.actions if action is not Click), "unreadable")
 
 
 class WalkTurn(Turn, kw_only=True):
@@ -42,7 +42,7 @@ def read_walk(graph: PageGraph, row: dict) -> dict:
     check(row, Walk, name, "run the evaluation again")
     _known(graph, name, row["start"], row["goal"], *(turn["page"] for turn in row["turns"]))
     for turn in row["turns"]:
-        elements = {element.name for element in graph.screens[turn["page"]].elements}
+        elements = {element.name for element in graph.pages[turn["page"]].elements}
         if turn["outcome"] == HIT and turn.get("element") not in elements:
             raise DataError(f"{name}: no {turn.get('element')!r} on {turn['page']}; run the evaluation again")
     return row
@@ -71,7 +71,7 @@ def is_step(row: dict) -> bool:
 
 def _known(graph: PageGraph, where: str, *pages: str) -> None:
     for page in pages:
-        if page not in graph.screens:
+        if page not in graph.pages:
             raise DataError(f"{where}: no page {page!r} in its world; run the evaluation again")
 
 
@@ -88,7 +88,7 @@ def walk_kinds(graph: PageGraph, walk: dict) -> list[str]:
         elif page == walk["goal"]:
             kind = RIGHT if outcome == COMPLETE else LATE
         elif outcome != HIT:
-            kind = MISSED if outcome == MISS else EARLY
+            kind = {MISS: MISSED, COMPLETE: EARLY}.get(outcome, ACTION)
         else:
             kind = _click_kind(graph, left, page, turn["element"], seen)
         kinds.append(kind)
@@ -118,8 +118,8 @@ def row_kind(graph: PageGraph, row: dict) -> str:
         return RIGHT
     if isinstance(action, ParseFailure):
         return PARSE
-    if isinstance(action, Complete):
-        return EARLY
+    if not isinstance(action, Click):
+        return EARLY if isinstance(action, Complete) else ACTION
     if page == goal:
         return LATE
     hit = element_at(graph, page, [action.x, action.y])
@@ -144,10 +144,10 @@ def asked(graph: PageGraph, page: str, goal: str) -> str:
     return element.name if element.system else "icon"
 
 
-def done(graph: PageGraph, page: str, goal: str, action: Click | Complete | ParseFailure) -> str:
+def done(graph: PageGraph, page: str, goal: str, action: Action | ParseFailure) -> str:
     """What an action did there, one of DONE."""
     if not isinstance(action, Click):
-        return "complete" if isinstance(action, Complete) else "unreadable"
+        return "unreadable" if isinstance(action, ParseFailure) else type(action).__name__.lower()
     hit = element_at(graph, page, [action.x, action.y])
     if hit is None:
         return "nothing"

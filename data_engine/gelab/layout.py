@@ -12,7 +12,6 @@ import numpy as np
 from ..geometry import Box, Size
 from ..seeds import rng
 from .graph import BACK, HOME, ROOT, Element, Page, PageGraph, WorldError, check
-from .page import HEADER, page_canvas
 
 CANVAS = Size(1179, 2556)
 ICON = 200  # side of icons, back and home
@@ -21,21 +20,8 @@ HOME_BOX = Box(919, 60, 1119, 260)
 TITLE_BOX = Box(389, 60, 789, 260)
 GAP = 20  # at least, between things that are scattered
 SWEEPS, TRIES = 40, 200  # of ``scatter``: rounds over all boxes, draws for each
-
-
-def corners(scroll: int = 0) -> list[tuple[int, int]]:
-    """Top-left corners of the grid: 4 columns, and 8 rows or as many as a page that scrolls has room for."""
-    height = page_canvas(CANVAS, scroll).height
-    return [(x, y) for y in range(568, height - 377, 230) for x in range(244, 935, 230)]
-
-
-def body(scroll: int = 0) -> Box:
-    """What is left of a page below back, name and home."""
-    width, height = page_canvas(CANVAS, scroll)
-    return Box(GAP, HEADER, width - GAP, height - GAP)
-
-
-SLOTS, BODY = corners(), body()
+SLOTS = [(x, y) for y in range(568, 2179, 230) for x in range(244, 935, 230)]  # corners of the grid: 4 columns, 8 rows
+BODY = Box(GAP, 280, CANVAS.width - GAP, CANVAS.height - GAP)  # what is left of a page below back, name and home
 
 
 class Layout(NamedTuple):
@@ -61,26 +47,16 @@ LAYOUTS = {  # middle: at the bottom edge first, then below the page name
 }
 
 
-def layout_named(name: str, scroll: int = 0) -> Layout:
-    """A layout by name, for pages that are ``scroll`` half screens taller than the screen. Raises WorldError."""
-    layout = LAYOUTS[name]
-    if not scroll:
-        return layout
-    if layout.packed:
-        raise WorldError(f"--scroll: {name} keeps its icons on the first screen; give --layout grid or free")
-    return layout._replace(slots=tuple(Box(x, y, x + ICON, y + ICON) for x, y in corners(scroll)))
-
-
-def generate(tree: Sequence[int], seed: int, names: Sequence[str], layout: str = "grid", scroll: int = 0) -> PageGraph:
+def generate(tree: Sequence[int], seed: int, names: Sequence[str], layout: str = "grid") -> PageGraph:
     """A page graph whose pages of depth d have ``tree[d]`` children; ``names`` are the icons it may use.
 
     Names are drawn without replacement, one for each page but the first; places are drawn per page from ``LAYOUTS``.
-    Graph and names are the same in every layout, and whether pages scroll or not. Raises WorldError if the tree asks
-    for more icons than there are names or slots.
+    Graph and names are the same in every layout. Raises WorldError if the tree asks for more icons than there are
+    names or slots.
     """
     if not tree or any(n < 1 for n in tree):
         raise WorldError(f"--tree {' '.join(map(str, tree))}: give at least one level, each number 1 or more")
-    where = layout_named(layout, scroll)
+    where = LAYOUTS[layout]
     if max(tree) > len(where.slots):
         raise WorldError(f"--tree: {max(tree)} icons on a page, but the {layout} has {len(where.slots)} slots")
     children = _breadth_first(tree)
@@ -96,10 +72,10 @@ def generate(tree: Sequence[int], seed: int, names: Sequence[str], layout: str =
     for page, below in children.items():
         generator = rng(seed, "layout", page)
         boxes = place(where, len(below), generator)
-        boxes = scatter(boxes, generator, area=body(scroll)) if where.scattered else boxes
+        boxes = scatter(boxes, generator) if where.scattered else boxes
         icons = [Element(icon_to[child], box, child) for child, box in zip(below, boxes, strict=True)]
         pages[page] = Page(page, depths[page], (*icons, *_ways_up(parents.get(page), depths[page])))
-    return check(PageGraph(pages, CANVAS, scroll), "generated world")
+    return check(PageGraph(pages, CANVAS), "generated world")
 
 
 def _breadth_first(tree: Sequence[int]) -> dict[str, list[str]]:
@@ -129,10 +105,8 @@ def place(layout: Layout, count: int, generator: np.random.Generator, taken: Seq
     return [pool[i] for i in generator.permutation(len(pool))[:count]]
 
 
-def scatter(
-    boxes: Sequence[Box], generator: np.random.Generator, fixed: Sequence[Box] = (), area: Box = BODY
-) -> list[Box]:
-    """Other places in the body ``area`` of a page for its ``boxes``: apart by ``GAP``, each off its own old place.
+def scatter(boxes: Sequence[Box], generator: np.random.Generator, fixed: Sequence[Box] = ()) -> list[Box]:
+    """Other places in the body of a page for its ``boxes``: apart by ``GAP``, each off its own old place.
 
     The boxes take turns to move to a random free place, so that no two ever overlap; ``fixed`` stay where they are.
     Raises WorldError if the page is too full for it.
@@ -141,17 +115,17 @@ def scatter(
     for _ in range(SWEEPS):
         for i, old in enumerate(boxes):
             taken = [*places[:i], *places[i + 1 :], *fixed, old]
-            places[i] = free_place(old, taken, generator, area) or places[i]
+            places[i] = free_place(old, taken, generator) or places[i]
         if not any(new.overlaps(old) for new, old in zip(places, boxes, strict=True)):
             return places
     raise WorldError(f"no other places for {len(boxes)} icons on one page; take a world with fewer icons a page")
 
 
-def free_place(like: Box, taken: Sequence[Box], generator: np.random.Generator, area: Box = BODY) -> Box | None:
+def free_place(like: Box, taken: Sequence[Box], generator: np.random.Generator) -> Box | None:
     """A random place for a box of the size of ``like``, ``GAP`` off all of ``taken``; None if no draw finds one."""
     width, height = like.x2 - like.x1, like.y2 - like.y1
-    high = area.x2 - width, area.y2 - height
-    places = generator.integers((area.x1, area.y1), high, (TRIES, 2), endpoint=True)
+    high = BODY.x2 - width, BODY.y2 - height
+    places = generator.integers((BODY.x1, BODY.y1), high, (TRIES, 2), endpoint=True)
     x, y = places[:, :1], places[:, 1:]
     x1, y1, x2, y2 = np.array(taken, int).reshape(-1, 4).T
     hit = (x1 - GAP <= x + width) & (x <= x2 + GAP) & (y1 - GAP <= y + height) & (y <= y2 + GAP)
@@ -162,6 +136,4 @@ def free_place(like: Box, taken: Sequence[Box], generator: np.random.Generator, 
 def layout_of(graph: PageGraph) -> Layout:
     """The layout that all icons of a graph keep to; scattered if none."""
     boxes = {e.box for page in graph.pages.values() for e in page.elements if not e.system}
-    names = [name for name, layout in LAYOUTS.items() if not (graph.scroll and layout.packed)]
-    layouts = [layout_named(name, graph.scroll) for name in names]
-    return next((layout for layout in layouts if boxes <= set(layout.slots)), layout_named("free", graph.scroll))
+    return next((layout for layout in LAYOUTS.values() if boxes <= set(layout.slots)), LAYOUTS["free"])

@@ -8,8 +8,6 @@ Static columns of the paper, decoded from its numbers (they add up for all model
     (the `complete` rows of longer tasks, 2,025, count in neither edge nor path)
 
 and the plain ones beside them: first_click, middle_click, complete, step_all, task_all (every step of a task right).
-In worlds whose pages scroll, a scroll is a step of its own: it counts in overall_paper, step_all and task_all, beside
-them as ``scroll``, and in no other column; path lengths are in steps, scrolls among them.
 Interactive: pass_at_1 is the mean over sampled attempts, pass_at_k any of the k; success is arrival. Both are the
 paper's (the cells of its Table 2 are whole numbers of 5 x tasks, and of tasks). pass_at_k_unbiased[j] beside them: the
 chance that j of the n attempts, drawn without replacement, hold a success, 1 - C(n - c, j) / C(n, j) for c successes
@@ -27,7 +25,7 @@ from ..dataset import DataError
 from ..foreign import check, in_text, present
 from ..geometry import in_range
 from ..shapes import Count, Message, Number
-from .actions import Click, Complete, ParseFailure, Scroll, parse
+from .actions import Action, Click, ParseFailure, parse
 from .scoring import gold_of, gold_text, score, score_caption
 
 NULL_HISTORY = "History: Null"
@@ -43,7 +41,6 @@ class Answered(msgspec.Struct):
     task: str = ""
     path: Count = 0
     source: str = ""
-    action_space: str = ""
     images: list[str] = []
 
 
@@ -106,7 +103,7 @@ def score_prediction(row: dict) -> dict:
     if row.get("task") in CAPTIONS:
         return {"kind": "caption", "right": score_caption(said, gold_text(row))}
     gold = gold_of(row)
-    answer = parse(said, gold.space)
+    answer = parse(said)
     parts = score(answer, gold)
     return {
         "kind": _kind(row, gold.answer.action),
@@ -117,11 +114,11 @@ def score_prediction(row: dict) -> dict:
     }
 
 
-def _kind(row: dict, gold: Click | Scroll | Complete) -> str:
+def _kind(row: dict, gold: Action) -> str:
     if row.get("task") in ("grounding", "icon_grounding"):
         return "grounding"
     if not isinstance(gold, Click):
-        return "complete" if isinstance(gold, Complete) else "scroll"
+        return type(gold).__name__.lower()
     return "first_click" if NULL_HISTORY in _question(row) else "middle_click"
 
 
@@ -134,7 +131,7 @@ def _question(row: dict) -> str:
 def static_metrics(rows: Sequence[dict]) -> dict:
     """Metrics of rows that hold a ``prediction``."""
     scored = [(row, score_prediction(row)) for row in rows]
-    steps = [(row, s) for row, s in scored if s["kind"] in ("first_click", "middle_click", "scroll", "complete")]
+    steps = [(row, s) for row, s in scored if s["kind"] not in ("grounding", "caption")]
 
     def rate(keep) -> float | None:
         return _mean(s["right"] for row, s in scored if keep(row, s))
@@ -152,7 +149,6 @@ def static_metrics(rows: Sequence[dict]) -> dict:
         "path_paper": kind("middle_click"),
         "first_click": kind("first_click"),
         "middle_click": kind("middle_click"),
-        **({"scroll": kind("scroll")} if any(s["kind"] == "scroll" for _, s in scored) else {}),
         "complete": kind("complete"),
         "step_all": _mean(s["right"] for _, s in steps),
         "grounding": kind("grounding"),

@@ -9,7 +9,7 @@ import unicodedata
 from functools import lru_cache
 
 from . import prompts
-from .actions import SPACES, Click, format_click, parse
+from .actions import HIT, Click, format_click, parse
 from .graph import WorldError
 from .page import BACK, HOME, ROOT
 from .scoring import score_caption
@@ -54,11 +54,11 @@ def icon_fault(name: str) -> str | None:
 
 def _reads_back(name: str) -> bool:
     """True if the name is the same in every answer, in a history and as a caption."""
-    answers = [parse(format_click(name, ROOT, 1, 2), space) for space in SPACES]
-    entry = prompts.clicked(name, ROOT)
+    answer = parse(format_click(name, ROOT, 1, 2))
+    entry = prompts.entry(HIT, ROOT, name)
     past = prompts.navigation(ROOT, ROOT, [entry, entry]).partition("History: ")[2]
     return (
-        all((a.icon, a.page, a.action, a.well_formed) == (name, ROOT, Click(1, 2), True) for a in answers)
+        (answer.icon, answer.page, answer.action, answer.well_formed) == (name, ROOT, Click(1, 2), True)
         and _STEP.split(past) == [f"step1: {entry}", f"step2: {entry}"]
         and score_caption(name, name) == 1
     )

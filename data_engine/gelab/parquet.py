@@ -6,7 +6,7 @@ once, however many rows show it, as long as its world has not more rows than ``M
 """
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -31,7 +31,7 @@ def write_parquet(rows: Path, out: Path) -> None:
     """Write the rows of the JSON-lines file ``rows``, with the pictures that they name, as ``out``."""
     pa = pyarrow()
     options = {"compression": "zstd", "dictionary_pagesize_limit": _DICTIONARY, "write_statistics": False}
-    schema = _schema(_columns(rows))
+    schema = _schema()
     with pa.parquet.ParquetWriter(out, schema, **options) as writer:
         for group in _groups(rows):
             read = cache(lambda name: (rows.parent / name).read_bytes())
@@ -54,13 +54,7 @@ def read_parquet(path: Path) -> Iterator[dict[str, Any]]:
         raise DataError(f"{path}: not Parquet ({str(error).splitlines()[0]}); write the rows again") from None
 
 
-def _columns(rows: Path) -> set[str]:
-    """Columns of the first row; the others have the same."""
-    with open(rows, "rb") as lines:
-        return set(json.loads(next(lines)))
-
-
-def _schema(columns: Collection[str] = ()) -> Any:
+def _schema() -> Any:
     pa = pyarrow()
     message = pa.struct({"role": pa.string(), "content": pa.string()})
     image = pa.struct({"bytes": pa.binary(), "path": pa.string()})
@@ -75,7 +69,6 @@ def _schema(columns: Collection[str] = ()) -> Any:
             "canvas": pa.list_(pa.int64()),
             "source": pa.string(),
         }
-        | ({"action_space": pa.string()} if "action_space" in columns else {})
     )
 
 

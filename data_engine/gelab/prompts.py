@@ -7,60 +7,35 @@ holds a literal ``<image>`` but the user turns, where the host puts the screensh
 import hashlib
 
 from ..answer import disarmed
-from .actions import CLICK_SPACE, CLICK_TEMPLATE, COMPLETE_ANSWER, SCROLL_SPACE, SPACES, known_space
+from .actions import SPACE, UNREADABLE, Space
 
-FORMS, SCROLL_FORMS = ("\n".join(SPACES[space].forms) for space in (CLICK_SPACE, SCROLL_SPACE))
 IMAGE = "<image>"  # the host's placeholder; it stands once, at the head of a user turn
+NO_ACTION = "no action on {page}."  # history entry of what no action tells
 
-SYSTEM = f"""You are a GUI agent. The screenshot shows one page of an app, its name on top. Icons lead to other pages.
+_SYSTEM = """You are a GUI agent. The screenshot shows one page of an app, its name on top. Icons lead to other pages.
 Coordinates are integers from 0 to 1000: x from the left edge, y from the top edge.
 Asked to go from one page to another, answer the next step in one of these forms:
-{FORMS}
-Asked to click an icon, use the first form. Asked what icon stands at a point, answer its name only."""
-
-SCROLL_SYSTEM = f"""You are a GUI agent. The screenshot shows a part of one page of an app, its name on top.
-Icons lead to other pages. The page is taller than the screen: a scroll moves it by half a screen, and the bar on the
-right tells where you are.
-Coordinates are integers from 0 to 1000 on the screenshot: x from the left edge, y from the top edge.
-Asked to go from one page to another, answer the next step in one of these forms:
-{SCROLL_FORMS}
+{forms}
 Asked to click an icon, use the first form. Asked what icon stands at a point, answer its name only."""
 
 
-def system(space: str = CLICK_SPACE) -> str:
-    """The system prompt of an action space. Raises DataError if there is none of that name."""
-    return SCROLL_SYSTEM if known_space(space) == SCROLL_SPACE else SYSTEM
+def system(space: Space = SPACE) -> str:
+    """The system prompt: the answers of ``space``, each as it must be written."""
+    return _SYSTEM.format(forms="\n".join(space.forms))
+
+
+SYSTEM = system()
 
 
 def navigation(source: str, target: str, history: list[str]) -> str:
-    """The user turn of a navigation step; ``history`` has the entries of ``clicked`` and its siblings, in order."""
+    """The user turn of a navigation step; ``history`` has an ``entry`` for each answer, in order."""
     past = disarmed(" ".join(f"step{i}: {entry}" for i, entry in enumerate(history, 1))) or "Null"
     return f"{IMAGE}Instruction: from {source} to {target}. History: {past}"
 
 
-def clicked(icon: str, page: str) -> str:
-    """History entry of a click that hit ``icon`` on ``page``."""
-    return f"click {icon} icon on {page}."
-
-
-def missed(page: str) -> str:
-    """History entry of a click on ``page`` that hit nothing."""
-    return f"click missed on {page}."
-
-
-def scrolled(direction: str, page: str) -> str:
-    """History entry of a scroll of ``page``."""
-    return f"scroll {direction} on {page}."
-
-
-def scroll_ended(direction: str, page: str) -> str:
-    """History entry of a scroll of ``page`` beyond its end: nothing moved."""
-    return f"scroll {direction} at the end of {page}."
-
-
-def no_action(page: str) -> str:
-    """History entry of an answer that could not be read."""
-    return f"no action on {page}."
+def entry(outcome: str, page: str, icon: str | None = None, space: Space = SPACE) -> str:
+    """History entry of an answer on ``page``: what came of it, and the icon that it hit, if any."""
+    return space.history.get(outcome, NO_ACTION).format(page=page, icon=icon)
 
 
 def captioning(x: int, y: int) -> str:
@@ -73,11 +48,9 @@ def grounding(icon: str) -> str:
     return f"{IMAGE}Click on {icon} icon in the image."
 
 
-def sha256(space: str = CLICK_SPACE) -> str:
-    """Hash of everything that this module and the grammar can say in a space; rows carry it and loaders compare it."""
-    history = [clicked("ICON", "page_0"), missed("page_1"), no_action("page_2")]
-    said = [SYSTEM, navigation("page_0", "page_1", []), navigation("page_0", "page_1", history)]
-    said += [captioning(1, 2), grounding("ICON"), CLICK_TEMPLATE, COMPLETE_ANSWER]
-    if known_space(space) == SCROLL_SPACE:  # the forms stand in its system prompt
-        said += [SCROLL_SYSTEM, scrolled("down", "page_0"), scroll_ended("up", "page_0")]
+def sha256(space: Space = SPACE) -> str:
+    """Hash of everything that this module and the grammar can say; rows carry it and loaders compare it."""
+    history = [entry(outcome, f"page_{i}", "ICON", space) for i, outcome in enumerate([*space.history, UNREADABLE])]
+    said = [system(space), navigation("page_0", "page_1", []), navigation("page_0", "page_1", history)]
+    said += [captioning(1, 2), grounding("ICON"), *(action.template for action in space.actions)]
     return hashlib.sha256("\n".join(said).encode()).hexdigest()

@@ -16,7 +16,6 @@ from ..geometry import Box, Size
 from .graph import BACK, Element, Page, WorldError
 from .icons import IconSet
 from .layout import TITLE_BOX
-from .page import HEADER
 from .style import PLAIN, Colour, Style
 
 _TILE_FONT, _TITLE_FONT = 60, 80  # points on the canvas
@@ -50,16 +49,14 @@ class Renderer:
 
     def vanished(self, page: Page) -> str | None:
         """What has less than a pixel on the picture of a page; None if nothing."""
-        boxes = {repr(e.name): e.box if e.system else self.style.parts(e.box)[0] for e in (*page.elements, *page.cut)}
+        boxes = {repr(e.name): e.box if e.system else self.style.parts(e.box)[0] for e in page.elements}
         places = {name: self._on_page(box) for name, box in ({"the name": TITLE_BOX} | boxes).items()}
         return next((name for name, box in places.items() if box.x1 >= box.x2 or box.y1 >= box.y2), None)
 
     def page(self, page: Page) -> Image.Image:
-        """The picture of a page or of one of its screens: RGB, ``page_size`` pixels."""
+        """The picture of a page: RGB, ``page_size`` pixels."""
         picture = Image.new("RGB", self.page_size, self.colours.ground)
-        if page.screens > 1:
-            self._scrolled(picture, page)
-        self._write(picture, page.title, TITLE_BOX, _TITLE_FONT, self.colours.ground)
+        self._write(picture, page.id, TITLE_BOX, _TITLE_FONT, self.colours.ground)
         for element in page.elements:
             if element.system:
                 ground = self.colours.back if element.name == BACK else self.colours.home
@@ -67,17 +64,6 @@ class Renderer:
             else:
                 self._icon(picture, element)
         return picture
-
-    def _scrolled(self, picture: Image.Image, page: Page) -> None:
-        """What only a screen has: icons that it cuts, the header above them, and the bar that tells where it is."""
-        for element in page.cut:
-            self._icon(picture, element)
-        picture.paste(self.colours.ground, self._on_page(Box(0, 0, self.canvas.width, HEADER)))
-        seen, step = self.canvas.height - HEADER, self.canvas.height // 2
-        whole = seen + (page.screens - 1) * step
-        top = HEADER + seen * page.offset * step // whole
-        thumb = Box(self.canvas.width - 14, top, self.canvas.width - 4, top + seen * seen // whole)
-        picture.paste(self.colours.ink, self._on_page(thumb))
 
     def _icon(self, picture: Image.Image, element: Element) -> None:
         """An icon inside its box: card, plate, picture, caption, as far as style and box ask for them."""

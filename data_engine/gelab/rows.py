@@ -6,10 +6,9 @@ A row has ``messages`` and ``images`` (one path, relative to the file), and colu
     task     "From page_A to page_B"; "caption" or "grounding" for icon rows
     path     length of the task's shortest path; 1 for edge rows, 0 for icon rows
     source   "subN" (N: number of the goal's subtree), "subN_edge", "icon"
-    bbox     box of the right element, canvas pixels; [] where the answer is `complete`, a scroll or a name
+    bbox     box of the right element, canvas pixels; [] where the answer is `complete` or a name
     canvas   [width, height] that bbox refers to, pixels
     solution the gold answer, where the messages do not hold it (RL rows)
-    action_space  in worlds whose pages scroll alone: "click_scroll"; such rows also hold their system prompt
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,9 +16,8 @@ from collections.abc import Iterator, Sequence
 from ..geometry import to_thousand
 from ..seeds import rng
 from . import prompts
-from .actions import CLICK_SPACE, COMPLETE_ANSWER, SCROLL_SPACE, format_click, format_scroll, space_of
+from .actions import COMPLETE_ANSWER, HIT, format_click
 from .graph import ROOT, Element, PageGraph
-from .page import DOWN
 from .tasks import Task, subtree_of
 from .world import picture_path
 
@@ -54,8 +52,7 @@ class RowMaker:
 
     def __init__(self, graph: PageGraph, images: str, clicks: str, seed: int, stream: str, system: bool = False):
         self.graph, self.images, self.mode = graph, images, clicks
-        self.head = system_messages(system, space_of(graph.scroll))
-        self.more = space_column(graph)
+        self.head = system_messages(system)
         self.clicks = Clicks(clicks, seed, stream)
         self.questions = Clicks("uniform", seed, f"{stream}/questions")
         self.order = rng(seed, "icons", stream)
@@ -67,22 +64,16 @@ class RowMaker:
         history: list[str] = []
         source = f"sub{_subtree(self.graph, task)}"
         for page, element in self.graph.shortest_path(task.start, task.goal):
-            prompt, title = prompts.navigation(task.start, task.goal, history), self.graph.screens[page].title
-            if element.box is None:
-                answer = format_scroll(element.name, title)
-                yield from self._row(prompt, page, answer, task.name, task.length, source)
-                history.append(prompts.scrolled(element.name, title))
-            else:
-                yield from self._click(prompt, page, element, task.name, task.length, source)
-                history.append(prompts.clicked(element.name, title))
+            prompt = prompts.navigation(task.start, task.goal, history)
+            yield from self._click(prompt, page, element, task.name, task.length, source)
+            history.append(prompts.entry(HIT, page, element.name))
         prompt = prompts.navigation(task.start, task.goal, history)
         yield from self._row(prompt, task.goal, COMPLETE_ANSWER, task.name, task.length, source)
 
     def edge(self, page: str, element: Element) -> Iterator[dict]:
-        """A single step: from a page, scrolled down to the screen ``page``, to a neighbour."""
-        screen = self.graph.screens[page]
-        task = Task(screen.title, element.target, 1)
-        prompt = prompts.navigation(task.start, task.goal, [prompts.scrolled(DOWN, screen.title)] * screen.offset)
+        """A single step: from a page to a neighbour."""
+        task = Task(page, element.target, 1)
+        prompt = prompts.navigation(task.start, task.goal, [])
         yield from self._click(prompt, page, element, task.name, 1, f"sub{_subtree(self.graph, task)}_edge")
 
     def icon(self, name: str, copies: int = ICON_COPIES) -> Iterator[dict]:
@@ -98,10 +89,9 @@ class RowMaker:
             yield from self._click(prompts.grounding(name), page, element, "grounding", 0, "icon")
 
     def _click(self, prompt: str, page: str, element: Element, task: str, path: int, source: str) -> Iterator[dict]:
-        title = self.graph.screens[page].title
-        answer = format_click(element.name, title, *self.clicks.point(element, self.graph))
+        answer = format_click(element.name, page, *self.clicks.point(element, self.graph))
         while self.mode == "uniform" and self._key(prompt, page, answer) in self.seen:
-            answer = format_click(element.name, title, *self.clicks.point(element, self.graph))
+            answer = format_click(element.name, page, *self.clicks.point(element, self.graph))
         yield from self._row(prompt, page, answer, task, path, source, element.box)
 
     @staticmethod
@@ -129,7 +119,6 @@ class RowMaker:
             "bbox": list(bbox),
             "canvas": list(self.graph.canvas),
             "source": source,
-            **self.more,
         }
         self.count += 1
 
@@ -145,17 +134,9 @@ def without_answer(row: dict) -> dict:
     return row | {"messages": question, "solution": answer["content"]}
 
 
-def system_messages(wanted: bool, space: str) -> list[dict]:
-    """The system prompt as a message, for trainers that have no template of ours; empty if not wanted.
-
-    Our templates have the prompt of the ``click`` space, so rows of another always hold theirs.
-    """
-    return [{"role": "system", "content": prompts.system(space)}] if wanted or space != CLICK_SPACE else []
-
-
-def space_column(graph: PageGraph) -> dict[str, str]:
-    """What rows and their manifest say of the action space: nothing, where it is the paper's."""
-    return {"action_space": SCROLL_SPACE} if graph.scroll else {}
+def system_messages(wanted: bool) -> list[dict]:
+    """The system prompt as a message, for trainers that have no template of ours; empty if not wanted."""
+    return [{"role": "system", "content": prompts.SYSTEM}] if wanted else []
 
 
 def episode_row(idx: int, task: Task, graph: PageGraph, images: str, system: bool = False) -> dict:
@@ -165,7 +146,7 @@ def episode_row(idx: int, task: Task, graph: PageGraph, images: str, system: boo
         "idx": idx,
         "task": task.name,
         "path": task.length,
-        "messages": [*system_messages(system, space_of(graph.scroll)), {"role": "user", "content": prompt}],
+        "messages": [*system_messages(system), {"role": "user", "content": prompt}],
         "images": [f"{images}/{picture_path(task.start)}"],
         "env_config": {"name": "gelab", "world": images, "start": task.start, "goal": task.goal},
         "source": f"sub{_subtree(graph, task)}",

@@ -13,21 +13,17 @@ from ..answer import after_think
 from ..dataset import DataError
 from ..geometry import THOUSAND, Box, Size, clickable, in_range, to_canvas
 from ..shapes import Number, Side, misfit
-from .actions import CLICK_SPACE, Answer, Click, Complete, ParseFailure, Scroll, known_space, parse
+from .actions import Answer, Click, ParseFailure, parse
 from .layout import CANVAS
 
 
 @dataclass(frozen=True, slots=True)
 class Gold:
-    """The right answer of a row: parsed, with the element's box on the canvas (None for ``complete`` and scrolls).
-
-    ``space`` is the action space in which answers to the row are read.
-    """
+    """The right answer of a row: parsed, with the element's box on the canvas (None for ``complete``)."""
 
     answer: Answer
     box: Box | None
     canvas: Size
-    space: str = CLICK_SPACE
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +39,14 @@ class Parts:
 
 def gold_of(row: dict) -> Gold:
     """The gold of a navigation or grounding row, ours or the authors'. Raises DataError naming a broken row."""
-    text, space = gold_text(row), known_space(row.get("action_space") or CLICK_SPACE)
-    answer = parse(text if isinstance(text, str) else "", space)
+    text = gold_text(row)
+    answer = parse(text if isinstance(text, str) else "")
     if not isinstance(answer.action, Click | ParseFailure):
-        return Gold(answer, None, CANVAS, space)
+        return Gold(answer, None, CANVAS)
     box, canvas = _checked_box(row)
     if not isinstance(answer.action, Click) or box is None:
         raise DataError(f"row {row.get('idx')}: gold is neither complete nor a click with a box; write the rows again")
-    return Gold(answer, box, canvas, space)
+    return Gold(answer, box, canvas)
 
 
 class Place(msgspec.Struct):
@@ -93,18 +89,13 @@ def score(answer: Answer, gold: Gold) -> Parts:
     """Compare an answer with the gold."""
     same_type = type(answer.action) is type(gold.answer.action)
     if gold.box is None:
-        coord = right = answer.action == gold.answer.action  # of a scroll, the direction
-        intent = right and _intent(gold.answer.action) in answer.explain.lower()
+        coord = right = answer.action == gold.answer.action
+        intent = right and gold.answer.action.intent in answer.explain.lower()
     else:
         coord = same_type and clickable(gold.box, gold.canvas).contains(answer.action.x, answer.action.y)
         intent = same_type and answer.icon == gold.answer.icon
         right = coord and intent
     return Parts(int(same_type), int(coord), int(intent), int(answer.well_formed), int(right))
-
-
-def _intent(action: Complete | Scroll) -> str:
-    """What an explanation of an action without a point must say."""
-    return "target page" if isinstance(action, Complete) else f"scroll {action.direction}"
 
 
 def closeness(answer: Answer, gold: Gold) -> float:

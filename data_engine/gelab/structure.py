@@ -68,16 +68,13 @@ def _page_record(page: Page) -> dict:
     }
 
 
-def from_structure(structure: dict, where: str, scroll: int = 0) -> PageGraph:
-    """The graph of a ``ui_structure.json``, its pages ``scroll`` half screens taller than the screen.
-
-    Raises WorldError naming file, page and fault.
-    """
+def from_structure(structure: dict, where: str) -> PageGraph:
+    """The graph of a ``ui_structure.json``. Raises WorldError naming file, page and fault."""
     if not isinstance(structure, dict) or not isinstance(structure.get("pages"), dict):
         raise WorldError(f"{where}: no object 'pages'; not GE-Lab's schema")
     pages = {check_page_id(name, where): record for name, record in structure["pages"].items()}
     _check_files(pages, where)
-    graph = PageGraph({name: _page(name, record, where) for name, record in pages.items()}, CANVAS, scroll)
+    graph = PageGraph({name: _page(name, record, where) for name, record in pages.items()}, CANVAS)
     check(graph, where)
     for page in graph.pages.values():
         _check_places(page, pages[page.id]["transitions"], where)

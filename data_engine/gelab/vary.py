@@ -24,7 +24,7 @@ from ..seeds import rng
 from .build import picture_hashes, write_world
 from .graph import Element, Page, PageGraph, WorldError
 from .icons import IconSet, builtin_sources, synonyms
-from .layout import body, free_place, layout_of, place, scatter
+from .layout import free_place, layout_of, place, scatter
 from .names import check_icon_name, short
 from .render import Renderer
 from .structure import to_structure
@@ -65,13 +65,12 @@ def vary(
     arguments |= {"names": sha256(names)} if names else {}
     arguments |= {"distractors": distractors} if kind == "noise" else {}
     arguments |= {"page_size": list(world.page_size), "icons": picture_hashes(icon_set)} | world.style.arguments()
-    arguments |= {"scroll": world.graph.scroll} if world.graph.scroll else {}
 
     def fill(folder: NewFolder) -> dict:
         graph, pictures = makers[kind]()
         structure = to_structure(graph, world.structure.get("metadata", {}))
         renderer = Renderer(icon_set, pictures, graph.canvas, world.page_size, world.style)
-        return write_world(folder, structure, renderer, graph.scroll, workers)
+        return write_world(folder, structure, renderer, workers)
 
     return make_folder(out, KIND, arguments, fill)
 
@@ -159,7 +158,7 @@ def moved(graph: PageGraph, seed: int) -> PageGraph:
     def move(page: Page) -> Page:
         icons = [e for e in page.elements if not e.system]
         fixed = [e.box for e in page.elements if e.system]
-        boxes = iter(scatter([e.box for e in icons], rng(seed, "position", page.id), fixed, body(graph.scroll)))
+        boxes = iter(scatter([e.box for e in icons], rng(seed, "position", page.id), fixed))
         return replace(page, elements=tuple(e if e.system else replace(e, box=next(boxes)) for e in page.elements))
 
     return _with_pages(graph, move)
@@ -181,7 +180,7 @@ def with_distractors(graph: PageGraph, sources: dict[str, str], icon_set: IconSe
         generator = rng(seed, "noise", page.id)
         filled = [e.box for e in page.elements]
         if layout.scattered:
-            boxes = _beside(filled, like, count, generator, body(graph.scroll))
+            boxes = _beside(filled, like, count, generator)
         else:
             boxes = place(layout, count, generator, filled)
         chosen = [spare[i] for i in generator.permutation(len(spare))[:count]]
@@ -194,10 +193,10 @@ def with_distractors(graph: PageGraph, sources: dict[str, str], icon_set: IconSe
     return varied, sources | shown
 
 
-def _beside(filled: list[Box], like: Box, count: int, generator: np.random.Generator, area: Box) -> list[Box]:
+def _beside(filled: list[Box], like: Box, count: int, generator: np.random.Generator) -> list[Box]:
     boxes: list[Box] = []
     for _ in range(count):
-        box = free_place(like, [*filled, *boxes], generator, area)
+        box = free_place(like, [*filled, *boxes], generator)
         if box is None:
             raise WorldError(f"--noise {count}: a page has no room for {count} more icons; ask for fewer")
         boxes.append(box)
@@ -205,7 +204,7 @@ def _beside(filled: list[Box], like: Box, count: int, generator: np.random.Gener
 
 
 def _with_pages(graph: PageGraph, change: Callable[[Page], Page]) -> PageGraph:
-    return PageGraph({name: change(page) for name, page in graph.pages.items()}, graph.canvas, graph.scroll)
+    return PageGraph({name: change(page) for name, page in graph.pages.items()}, graph.canvas)
 
 
 def parser() -> Parser:

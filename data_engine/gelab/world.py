@@ -1,12 +1,11 @@
 """A world on disk: the graph in the authors' ``ui_structure.json`` schema, its screenshots, and its fingerprint.
 
     WORLD/ui_structure.json     pages, layout and transitions (the authors' schema; metadata as imported or generated)
-    WORLD/pages/page_N.png      one screenshot a page, ``page_size`` pixels (page_N+1.png: scrolled down once)
+    WORLD/pages/page_N.png      one screenshot a page, ``page_size`` pixels
     WORLD/manifest.json         fingerprint, canvas, page size, icon sources, arguments, hashes
 
 The structure has no look in it: theme, captions and cards stand in the manifest's arguments, where they are not the
 authors' (``style.Style.of`` reads them). An icon without a transition is a distractor: a click on it opens nothing.
-So does ``scroll``, the half screens by which pages are taller than the screen; boxes are then those of the whole page.
 The fingerprint is a hash of graph, layout and pixels. Rows carry it; loading and scoring compare it.
 """
 
@@ -24,8 +23,6 @@ from ..dataset import MANIFEST, DataError, read_manifest
 from ..folder import NewFolder
 from ..geometry import Size
 from ..pictures import read_picture
-from .actions import space_of
-from .page import MOST
 from .structure import dump_structure, from_structure, parse_structure, to_structure
 from .style import Style
 
@@ -38,7 +35,7 @@ _AGAIN = "build it again, or get it again where it came from"
 
 
 def picture_path(page: str) -> str:
-    """Path of the screenshot of a page, or of one of its screens, below its world."""
+    """Path of the screenshot of a page, below its world."""
     return f"pages/{page}.png"
 
 
@@ -48,7 +45,6 @@ class _Arguments(msgspec.Struct):
     theme: Literal["light", "dark"] = "light"
     captions: bool = False
     cards: bool = False
-    scroll: Annotated[int, msgspec.Meta(ge=0, le=MOST)] = 0
 
 
 class _Manifest(msgspec.Struct):
@@ -78,23 +74,18 @@ class World:
             raise DataError(f"{self.folder / MANIFEST}: {error}; {_AGAIN}") from None
         self._files, where = made.files, str(self.folder / STRUCTURE)
         self.structure: dict[str, Any] = parse_structure(self._read(STRUCTURE), where)
-        self.graph = from_structure(self.structure, where, made.arguments.scroll)
+        self.graph = from_structure(self.structure, where)
         self.page_size = Size(*made.page_size)
         self.style = Style.of(self.manifest["arguments"])
         self.fingerprint = made.fingerprint
         self.screenshot = lru_cache(maxsize=None)(self._screenshot)
-
-    @property
-    def space(self) -> str:
-        """The action space of its agents."""
-        return space_of(self.graph.scroll)
 
     def picture(self, page: str) -> Path:
         return self.folder / picture_path(page)
 
     def check_pictures(self) -> None:
         """Raises DataError at the first screenshot that is missing or was changed."""
-        for page in self.graph.screens:
+        for page in self.graph.pages:
             self._read(picture_path(page))
 
     def copy(self, folder: NewFolder, below: str) -> None:
@@ -102,7 +93,7 @@ class World:
 
         Raises DataError at the first file that is missing, was changed, or is of no page.
         """
-        names = [STRUCTURE, *map(picture_path, self.graph.screens)]
+        names = [STRUCTURE, *map(picture_path, self.graph.pages)]
         if foreign := sorted(self._files.keys() - set(names)):
             raise DataError(f"{self.folder / MANIFEST}: names {foreign[0]!r}, which is of no page; {_AGAIN}")
         for name in names:

@@ -20,7 +20,7 @@ from ..folder import NewFolder, make_folder
 from ..geometry import Size, fits_patches
 from . import prompts
 from .graph import PageGraph, WorldError
-from .rows import RowMaker, episode_row, space_column, task_row, without_answer
+from .rows import RowMaker, episode_row, task_row, without_answer
 from .tasks import Task, all_tasks, subtree_pages
 from .world import World, check_apart
 
@@ -58,8 +58,7 @@ def write(world_folder: Path, out: Path, options: Options = Options()) -> dict:
         counts, merged = _write_files(folder, world.graph, options)
         return {
             "fingerprint": world.fingerprint,
-            "prompt_sha256": prompts.sha256(world.space),
-            **space_column(world.graph),
+            "prompt_sha256": prompts.sha256(),
             "page_size": world.page_size,
             "max_pixels": world.page_size.width * world.page_size.height,
             "rows": counts,

@@ -24,7 +24,6 @@ from ..folder import NewFolder, make_folder
 from ..geometry import Size
 from ..seeds import rng
 from . import prompts
-from .actions import CLICK_SPACE, space_of
 from .build_many import KIND as WORLDS_KIND
 from .graph import PageGraph
 from .parquet import pyarrow, write_parquet
@@ -52,7 +51,6 @@ class Options:
 
 class _Arguments(msgspec.Struct):
     page_size: tuple[int, int]
-    scroll: int = 0
 
 
 class _Made(msgspec.Struct):
@@ -75,7 +73,7 @@ def write_many(worlds: Path, out: Path, options: Options) -> dict:
     manifest = _worlds_manifest(worlds)
     _check(options, worlds, out)
     names = _split(manifest["worlds"], options)
-    page_size, space = Size(*manifest["arguments"]["page_size"]), space_of(manifest["arguments"].get("scroll", 0))
+    page_size = Size(*manifest["arguments"]["page_size"])
     check_page_size(page_size)
     arguments = asdict(options) | {"worlds": sha256(Path(worlds) / MANIFEST)}
 
@@ -85,8 +83,7 @@ def write_many(worlds: Path, out: Path, options: Options) -> dict:
             writer.write(split, names[split])
         return {
             "split": {split: {n: manifest["worlds"][n]["fingerprint"] for n in names[split]} for split in SPLITS},
-            "prompt_sha256": prompts.sha256(space),
-            **({"action_space": space} if space != CLICK_SPACE else {}),
+            "prompt_sha256": prompts.sha256(),
             "page_size": page_size,
             "max_pixels": page_size.width * page_size.height,
             "rows": writer.counts,

@@ -5,44 +5,31 @@ holds a literal ``<image>`` but the user turns, where the host puts the screensh
 """
 
 import hashlib
-from dataclasses import replace
+from dataclasses import fields, replace
 
 from ..answer import disarmed, quoted
-from .actions import ANSWER, FORMS, Action, ParseFailure, Type, format_action
+from .actions import ANSWER, MODES, SPACE, Action, ParseFailure, Space
 
 IMAGE = "<image>"  # the host's placeholder; it stands once, at the head of a user turn
-MODES = ("coord", "som")  # coordinates, or Set-of-Marks numbers
 
-_POINTS = """x and y are fractions of the screenshot with {decimals} decimals:
-x from 0 (left) to 1 (right), y from 0 (top) to 1 (bottom). The actions are:
-{click}  clicks a point; a click on a text field puts the cursor there
-{type}  types into the field that has the cursor, in place of what it holds"""
-_NUMBERS = """A number in a square stands left of the element that it names. The actions are:
-{pick}  clicks element N; a click on a text field puts the cursor there
-{type_into}  types into text field N, in place of what it holds"""
+_PLACES = {
+    "coord": """x and y are fractions of the screenshot with {decimals} decimals:
+x from 0 (left) to 1 (right), y from 0 (top) to 1 (bottom).""",
+    "som": "A number in a square stands left of the element that it names.",
+}
 _SYSTEM = """You fill in a form, which you see in a screenshot, one action a turn.
+{places} The actions are:
 {actions}
-{wait}  does nothing for a turn
-{done}  says that the form was accepted
 In quotes, write \\\\ for a backslash, \\" for a quote and \\n for a new line.
 Answer in two lines:
 {answer}"""
 
 
-def system(mode: str, decimals: int = 2) -> str:
+def system(mode: str, decimals: int = 2, space: Space = SPACE) -> str:
     """The system prompt of a mode; ``decimals`` are those of the labels' coordinates."""
-    zeros = f"{0:.{decimals}f}"
-    actions = _NUMBERS if mode == "som" else _POINTS
     return _SYSTEM.format(
-        actions=actions.format(
-            decimals=decimals,
-            click=FORMS["click"].format(x=zeros, y=zeros),
-            type=FORMS["type"].format(text="TEXT"),
-            pick=FORMS["pick"].format(mark="N"),
-            type_into=FORMS["type into"].format(mark="N", text="TEXT"),
-        ),
-        wait=FORMS["wait"],
-        done=FORMS["done"],
+        places=_PLACES[mode].format(decimals=decimals),
+        actions="\n".join(space.lines(mode, decimals)),
         answer=ANSWER.format(thought="what to do next, and why", action="the action"),
     )
 
@@ -62,12 +49,13 @@ def acted(action: Action | ParseFailure, decimals: int = 2) -> str:
     """History entry of an answer: its action as the grammar writes it, a typed text as far as ``quoted`` shows it."""
     if isinstance(action, ParseFailure):
         return NO_ACTION
-    short = replace(action, text=quoted(action.text)) if isinstance(action, Type) else action
-    return format_action(short, decimals)
+    short = {field.name: quoted(getattr(action, field.name)) for field in fields(action) if field.type is str}
+    return replace(action, **short).written(decimals)
 
 
-def sha256() -> str:
+def sha256(space: Space = SPACE) -> str:
     """Hash of everything that this module and the grammar can say; rows carry it and loaders compare it."""
-    said = [system(mode, decimals) for mode in MODES for decimals in (2, 4)]
-    said += [question("GOAL"), question("GOAL", [], 6), question("GOAL", ["A", NO_ACTION], 6), ANSWER, *FORMS.values()]
+    said = [system(mode, decimals, space) for mode in MODES for decimals in (2, 4)]
+    said += [question("GOAL"), question("GOAL", [], 6), question("GOAL", ["A", NO_ACTION], 6)]
+    said += [ANSWER, *space.templates]
     return hashlib.sha256("\n".join(said).encode()).hexdigest()

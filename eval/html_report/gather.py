@@ -49,7 +49,7 @@ def gather(run: Path, elsewhere: list[Path]) -> tuple[dict, Callable[[int], dict
         "diagnoses": [_diagnosed(score, made, maps) for score, made, maps in read if made],
         "kinds": {RIGHT: "the answer leads on", **KINDS},
         "left_out": left.sentences,  # pictures that cannot be read come to it while the page is made
-        "missing": missing(found, stages, [(s, maps) for s, made, maps in read if made is None], other_kinds(run)),
+        "missing": missing(found, stages, [s for s, made, _ in read if made is None], other_kinds(run)),
         "sources": [_source(score) for score in found],
     }
     data["lead"], data["first"] = lead.sentences(data), lead.first(data)
@@ -88,7 +88,7 @@ def _nothing(run: Path, left: LeftOut) -> str:
 
 def _read(score: Score, library: Library, pictures: Pictures, left: LeftOut) -> tuple[list[Walk] | None, dict]:
     """(walks of a score, what its maps are made of); no walks where they cannot be read (then ``left`` says why), None
-    where its world or rows are not there, or pages scroll."""
+    where its world or rows are not there."""
     with left.part(f"walks of {score.agent}, {score.set}: "):
         return _walks_of(score, library, pictures)
     return [], {}
@@ -99,8 +99,6 @@ def _walks_of(score: Score, library: Library, pictures: Pictures) -> tuple[list[
         world = library.world(score)
         if world is None:
             return None, {}
-        if world.graph.scroll:
-            return None, {world.fingerprint: world}
         for page in world.graph.pages:
             pictures.add(f"{world.fingerprint}/{page}", partial(_screenshot, world, page))
         return gelab.walks(score, world), {world.fingerprint: world}
@@ -220,7 +218,7 @@ def _points(score: Score) -> list[list[float]]:
     return lines[score.kind](score) if score.kind in lines and score.answers else []
 
 
-def missing(found: list[Score], trainings: list, unread: list[tuple], others: list[str]) -> list[str]:
+def missing(found: list[Score], trainings: list, unread: list[Score], others: list[str]) -> list[str]:
     """What a whole run would have and this one has not, each in a sentence with the mend."""
     said = []
     if not trainings:
@@ -233,12 +231,10 @@ def missing(found: list[Score], trainings: list, unread: list[tuple], others: li
             said.append(f"{what}: started, no answer yet.")
         elif not score.finished:
             said.append(f"{what}: {len(score.answers)} answers so far, not finished; the same command goes on.")
-    for score, maps in unread:
+    for score in unread:
         what = "world is" if score.benchmark == "gelab" else "rows are"
         lost = "neither walks nor failures can be shown"
         why = f"its {what} not below this folder, so {lost}; name their folder with --data."
-        if maps:
-            why = f"its pages scroll; the numbers of such worlds stand here, but {lost} yet."
         said.append(f"{score.agent}, {score.set} ({score.kind}): {why}")
     said += (
         [f"Runs of another kind ({', '.join(others)}) lie here too; this page does not show them."] if others else []

@@ -102,7 +102,7 @@ def _parts() -> Iterator[str]:
 
 def _of_gelab() -> Iterator[str]:
     page = f"page_{FILLED}"
-    past = [prompts.clicked(FILLED, page), prompts.missed(page), prompts.no_action(page)]
+    past = [prompts.entry(outcome, page, FILLED) for outcome in (*actions.SPACE.history, actions.UNREADABLE)]
     yield from (prompts.SYSTEM, prompts.navigation(page, page, []), prompts.navigation(page, page, past))
     yield from (prompts.captioning(FILLED, FILLED), prompts.grounding(FILLED), page)
     yield from (actions.format_click(FILLED, page, FILLED, FILLED), actions.COMPLETE_ANSWER)
@@ -117,7 +117,7 @@ def _of_login() -> Iterator[str]:
     yield from (login_prompts.question(FILLED), login_prompts.question(FILLED, [FILLED], FILLED))
     yield login_actions.ANSWER.format(thought=FILLED, action=FILLED)
     filled = dict.fromkeys(("x", "y", "mark", "text"), FILLED)
-    yield from (form.format(**filled) for form in login_actions.FORMS.values())
+    yield from (call.format(**filled) for call in login_actions.SPACE.templates)
 
 
 def _learn(size: int) -> tuple[dict[str, int], list[tuple[str, str]]]:

@@ -55,10 +55,7 @@ class PlayServer(ThreadingHTTPServer):
     request_queue_size = 128  # connections that wait: a page asks for all of its icons at once
 
     def __init__(self, world: World, port: int = 0, max_steps: int = MAX_STEPS, seed: int = 0):
-        """Listens at once; ``port`` 0 is any free one. Raises WorldError where pages scroll, OSError where the port is
-        taken."""
-        if world.graph.scroll:
-            raise WorldError(f"{world.folder}: its pages scroll, which cannot be played; build without --scroll")
+        """Listens at once; ``port`` 0 is any free one. Raises OSError where the port is taken."""
         super().__init__((ADDRESS, port), _Handler)
         self.world, self.max_steps, self.seed = world, max_steps, seed
         self.task: Task | None = None

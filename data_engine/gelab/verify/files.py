@@ -10,12 +10,9 @@ from ...dataset import MANIFEST
 from ...faults import UNREADABLE
 from ...geometry import Size, fits_patches
 from .. import prompts
-from ..actions import CLICK_SPACE
-from ..page import MOST
 from ..style import Style
 from .faults import Fault
 
-Space = Literal["click", "click_scroll"]
 Pixels = Annotated[int, msgspec.Meta(ge=1, le=10_000)]
 
 
@@ -27,7 +24,6 @@ class WorldArguments(msgspec.Struct):
     theme: Literal["light", "dark"] = "light"
     captions: bool = False
     cards: bool = False
-    scroll: Annotated[int, msgspec.Meta(ge=0, le=MOST)] = 0
 
     @property
     def style(self) -> Style:
@@ -64,7 +60,6 @@ class Written(msgspec.Struct, kw_only=True):
     """What every manifest beside rows says."""
 
     prompt_sha256: str
-    action_space: Space = CLICK_SPACE
     page_size: tuple[Pixels, Pixels]
     max_pixels: int
     rows: dict[str, int]
@@ -135,7 +130,7 @@ def load_manifest(folder: Path, kind: type[Manifest], below: str = "") -> Manife
 
 def stale(manifest: RowsManifest | ManyRowsManifest) -> Iterator[tuple[str, str]]:
     """What about a manifest of rows does not fit this prompt builder, and the model's resize."""
-    if manifest.prompt_sha256 != (here := prompts.sha256(manifest.action_space)):
+    if manifest.prompt_sha256 != (here := prompts.sha256()):
         yield "other prompts", f"prompt_sha256 {manifest.prompt_sha256[:12]}, here it is {here[:12]}"
     width, height = manifest.page_size
     if manifest.max_pixels != width * height or not fits_patches(Size(width, height)):

@@ -10,7 +10,7 @@ import msgspec
 
 from ...dataset import MANIFEST, DataError
 from ...faults import UNREADABLE, Report, Step, check_files
-from ..actions import space_of
+from ...shapes import retired
 from ..graph import PageGraph, WorldError
 from ..rows import ICON_COPIES
 from ..tasks import subtree_pages
@@ -54,8 +54,8 @@ def verify(
     world = check_world(folder / below, below, step)
     report.faults += world.faults
     if world.graph:
-        report.checked[below + "pages"] = len(world.graph.screens)
-        done(below + "pages", len(world.graph.screens))
+        report.checked[below + "pages"] = len(world.graph.pages)
+        done(below + "pages", len(world.graph.pages))
     if kind == ROWS_KIND:
         _check_rows(folder, world, limit, report, done, step)
     report.faults = list(dict.fromkeys(report.faults))  # a page's hash stands in two manifests
@@ -68,9 +68,11 @@ def _kind(folder: Path) -> str:
         raise DataError(f"{folder}: no {MANIFEST}; give a folder that data_engine.gelab.write or .build wrote")
     try:
         manifest = msgspec.json.decode((folder / MANIFEST).read_bytes())
-        kind = manifest["kind"]
-    except (*UNREADABLE, KeyError, TypeError):
+        kind, fault = manifest["kind"], retired(manifest)
+    except (*UNREADABLE, KeyError, TypeError, AttributeError):
         return ROWS_KIND if (folder / "world").is_dir() else WORLD_KIND
+    if fault:
+        raise DataError(f"{folder / MANIFEST}: {fault}; make the folder again")
     if kind not in (ROWS_KIND, WORLD_KIND, *MANY_KINDS):
         raise DataError(f"{folder}: holds {kind!r}; give {', '.join((ROWS_KIND, WORLD_KIND, *MANY_KINDS))}")
     return kind
@@ -113,8 +115,6 @@ def _manifest_faults(manifest: RowsManifest, world: ProvenWorld) -> Iterator[tup
         yield "other world", f"rows of world {manifest.fingerprint[:12]} lie with world {there}"
     if manifest.blank_of != world.manifest.blank_of:
         yield "other world", f"rows say blank_of {manifest.blank_of}, their world says {world.manifest.blank_of}"
-    if world.graph and manifest.action_space != space_of(world.graph.scroll):
-        yield "wrong column", f"rows are in {manifest.action_space!r}, the world is {space_of(world.graph.scroll)!r}"
     if manifest.page_size != world.manifest.page_size:
         yield "page size", f"rows are for {manifest.page_size}, the world has {world.manifest.page_size}"
 

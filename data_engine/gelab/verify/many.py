@@ -22,7 +22,7 @@ from .rows import RowChecker
 from .text import StepRow
 
 MANY_KINDS = (WORLDS_KIND, ROWS_KIND)
-_PICTURE = re.compile(r"worlds/(\d+)/pages/page_\d+(?:\+\d+)?\.png")
+_PICTURE = re.compile(r"worlds/(\d+)/pages/page_\d+\.png")
 Done = Callable[[str, int], None]
 
 
@@ -53,7 +53,7 @@ def _check_worlds(
             yield Fault(f"{name}/{MANIFEST}", None, "edited file", "was changed after it was written")
         graph, faults = _world(folder / name, f"{name}/", made.fingerprint, step)
         yield from faults
-        pages += len(graph.screens) if graph else 0
+        pages += len(graph.pages) if graph else 0
     checked["*/pages"] = pages
     done("*/pages", pages)
 

@@ -18,7 +18,6 @@ from ...geometry import Box, Size
 from ..graph import BACK, HOME, Element, Page, PageGraph, WorldError
 from ..icons import IconSet, builtin_sources
 from ..layout import CANVAS, TITLE_BOX
-from ..page import shown
 from ..render import Renderer
 from ..structure import dump_structure, from_structure, parse_structure
 from ..style import Colour
@@ -47,7 +46,7 @@ def check_world(folder: Path, below: str = "", step: Step = lambda: None) -> Pro
     faults = list(check_files(folder, manifest.files, below, fault=Fault))
     try:
         structure = parse_structure((folder / STRUCTURE).read_bytes(), STRUCTURE)
-        graph = from_structure(structure, STRUCTURE, manifest.arguments.scroll)
+        graph = from_structure(structure, STRUCTURE)
         dump_structure(structure)  # what cannot be written has no fingerprint
     except (OSError, WorldError) as error:
         return ProvenWorld([*faults, Fault(below + STRUCTURE, None, "broken world", str(error))])
@@ -74,7 +73,7 @@ class Pages:
     def manifest_faults(self) -> Iterator[Fault]:
         """Canvas, pages and icons of the manifest are those of the graph."""
         names = {name for name in self.graph.places if name not in (BACK, HOME)}
-        pages = {picture_path(page) for page in self.graph.screens}
+        pages = {picture_path(page) for page in self.graph.pages}
         icons, files = self.manifest.icons, self.manifest.files
         odd = [f"no picture for {name!r}" for name in names - icons.keys()]
         odd += [f"a picture for {name!r}, which is on no page" for name in icons.keys() - names]
@@ -91,7 +90,7 @@ class Pages:
         return set(self.manifest.icons.values()) - (own.keys() if own else self.builtin)
 
     def faults(self, step: Step) -> Iterator[Fault]:
-        for page in self.graph.screens.values():
+        for page in self.graph.pages.values():
             step()
             where, path = self.below + picture_path(page.id), self.folder / picture_path(page.id)
             try:
@@ -130,14 +129,14 @@ class Pages:
 
     def _compare(self, page: Page, pixels: np.ndarray) -> Iterator[tuple[str, str]]:
         """The screenshot against a new drawing, wherever the new drawing knows what should be there."""
-        drawn, cut = (tuple(filter(self._is_known, elements)) for elements in (page.elements, page.cut))
-        wanted = np.asarray(self.renderer.page(replace(page, elements=drawn, cut=cut)))
+        drawn = tuple(filter(self._is_known, page.elements))
+        wanted = np.asarray(self.renderer.page(replace(page, elements=drawn)))
         if np.array_equal(pixels, wanted):
             return
         known = np.ones(pixels.shape[:2], bool)
-        for element, box in shown(page, CANVAS):
+        for element in page.elements:
             if not self._is_known(element):
-                _region(known, box, self.size)[:] = False
+                _region(known, element.box, self.size)[:] = False
         wrong = self._differs(pixels, wanted) & known
         if not wrong.any():
             return
@@ -177,7 +176,7 @@ class Pages:
 
     def _where(self, page: Page, wrong: np.ndarray) -> list[str]:
         """What differs, in words."""
-        boxes = {"the page name": TITLE_BOX} | {repr(e.name): box for e, box in shown(page, CANVAS)}
+        boxes = {"the page name": TITLE_BOX} | {repr(e.name): e.box for e in page.elements}
         found, rest = [], wrong.copy()
         for name, box in boxes.items():
             if _region(wrong, box, self.size).any():

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from .. import prompts
-from ..actions import CLICK_SPACE, Click, parse
+from ..actions import Click, parse
 from ..prompts import IMAGE
 
 Found = list[tuple[str, str]]
@@ -67,7 +67,6 @@ class StepRow(_Record):
     canvas: list[int]
     source: str
     solution: str | UnsetType = UNSET
-    action_space: str | UnsetType = UNSET
 
 
 class Said(NamedTuple):
@@ -77,7 +76,7 @@ class Said(NamedTuple):
     answer: str
 
 
-def read_messages(row: StepRow | EpisodeRow, rl: bool, space: str) -> tuple[Found, Said | None]:
+def read_messages(row: StepRow | EpisodeRow, rl: bool) -> tuple[Found, Said | None]:
     """Findings about roles, system prompt and image tags; None where question and answer cannot be told."""
     system = row.messages[0].content if row.messages and row.messages[0].role == "system" else None
     turns = row.messages[system is not None :]
@@ -91,19 +90,16 @@ def read_messages(row: StepRow | EpisodeRow, rl: bool, space: str) -> tuple[Foun
         return [("wrong column", "'solution' must hold the gold in st_rl.jsonl, and nowhere else")], None
     answer = turns[1].content if len(turns) > 1 else "" if solution is UNSET else solution
     question = turns[0].content
-    found = _system(system, answer, space) + _tags(row.images, question, answer)
+    found = _system(system, answer) + _tags(row.images, question, answer)
     return found, Said(IMAGE + question.replace(IMAGE, ""), answer)
 
 
-def _system(system: str | None, answer: str, space: str) -> Found:
-    right = prompts.system(space)
-    if system == right or (system is None and space == CLICK_SPACE):
+def _system(system: str | None, answer: str) -> Found:
+    if system in (None, prompts.SYSTEM):
         return []
-    if system is None:
-        return [("system prompt", f"is not there; rows of {space!r} hold theirs")]
     if IMAGE in system:
         return [("image tag", f"a literal {IMAGE} in the system prompt, where the host would put the screenshot")]
-    return leak(system.replace(right, ""), answer) or [("system prompt", "is not the prompt builder's")]
+    return leak(system.replace(prompts.SYSTEM, ""), answer) or [("system prompt", "is not the prompt builder's")]
 
 
 def _tags(images: list[str], question: str, answer: str) -> Found:
