@@ -147,16 +147,15 @@ class Collection(Manifest, kw_only=True):
     worlds: dict[str, Made]
 
 
-MANIFESTS = {  # kind -> shape
-    "gelab-world": WorldManifest,
-    "gelab-worlds": Collection,
-    "gelab-rows": ScoredRows,
-    "gelab-many-rows": Rows,
-    "login-rows": Forms,
-    "sight-rows": Rows,
-}
+_MANIFESTS: dict[str, type[Manifest]] = {}  # kind -> shape
+
+
+def manifest_kind(name: str, shape: type[Manifest]) -> str:
+    """The name of a kind, whose manifests fit the shape from now on; for the module that writes them."""
+    _MANIFESTS[name] = shape
+    return name
 
 
 def manifest_misfit(manifest: Any) -> str | None:
     """What about a manifest does not fit its kind; None if all does."""
-    return misfit(manifest, Manifest) or misfit(manifest, MANIFESTS.get(manifest["kind"], Manifest))
+    return misfit(manifest, Manifest) or misfit(manifest, _MANIFESTS.get(manifest["kind"], Manifest))

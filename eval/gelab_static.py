@@ -16,14 +16,10 @@ from shards import run_items, shard_flags
 
 from data_engine.cli import Parser, command
 from data_engine.dataset import DataError, verified_path
-from data_engine.episode import Request
 from data_engine.foreign import check, present, read_lines
-from data_engine.gelab import prompts
 from data_engine.gelab.actions import CLICK_SPACE
-from data_engine.gelab.metrics import answered, static_metrics
+from data_engine.gelab.benchmark import GELAB, STATIC, request
 from data_engine.shapes import Message
-
-NAME = "predictions.jsonl"
 
 
 class Question(msgspec.Struct):
@@ -44,13 +40,6 @@ def question(row: dict) -> dict:
     return row
 
 
-def request(row: dict, folder: Path) -> Request:
-    """The question of a row, exactly as training asks it."""
-    asked, answer = row["messages"][-2:]
-    system = prompts.system(row.get("action_space", CLICK_SPACE))
-    return Request(system, asked["content"], folder / row["images"][0], str(row["idx"]), lambda: answer["content"])
-
-
 @command("gelab_static")
 def main() -> None:
     example = "python eval/gelab_static.py --engine transformers --model CKPT --data D/eval_ood.jsonl --out X"
@@ -59,25 +48,20 @@ def main() -> None:
     engine_flags(parser)
     shard_flags(parser)
     args = parser.parse_args()
-    manifest = checked_manifest(args.data)
+    manifest = checked_manifest(args.data, GELAB)
     rows = read_lines(args.data, question, args.limit)
     for image in sorted({row["images"][0] for row in rows}):
         verified_path(args.data.parent, image, manifest=manifest)
-    engine, run = engine_and_run(args, "gelab-static", args.data, manifest)
+    engine, run = engine_and_run(args, STATIC.kind, args.data, manifest)
 
     def work(todo: Sequence[dict], write: Callable[[dict], None]) -> None:
         asked = [request(row, args.data.parent) for row in todo]
         for row, answer in zip(todo, answers(engine, asked, args), strict=True):
             write(row | {"prediction": answer})
 
-    if run_items(args, NAME, rows, work, "static", ready=loading(engine)):
-        finish(
-            args.out / "metrics.json",
-            static_metrics(read_lines(args.out / NAME, answered)),
-            run,
-            args.json,
-            **spent(args),
-        )
+    if run_items(args, STATIC.answers_file, rows, work, "static", ready=loading(engine)):
+        metrics = STATIC.metrics(read_lines(args.out / STATIC.answers_file, STATIC.read))
+        finish(args.out / "metrics.json", metrics, run, args.json, **spent(args))
 
 
 if __name__ == "__main__":
