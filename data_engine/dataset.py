@@ -24,6 +24,9 @@ _VERSIONS = ("pillow", "numpy", "fonticon-materialdesignicons7")  # what can cha
 _BOM = b"\xef\xbb\xbf"
 
 
+_AGAIN = "write the rows again, or get them where they came from"
+
+
 class DataError(ValueError):
     """Data that is broken, foreign or missing, or wrong use; one line: what, where, how to fix it."""
 
@@ -142,9 +145,8 @@ def verified_path(folder: Path, name: str, manifest: dict | str) -> Path:
     manifest = read_manifest(folder, manifest) if isinstance(manifest, str) else manifest
     expected = manifest["files"].get(name)
     path = folder / name
-    mend = "remove the folder and write the rows again, or get them where they came from"
     if expected is None or not path.is_file():
-        raise DataError(f"{path}: not part of this folder; {mend}")
+        raise DataError(f"{path}: not part of this folder; remove the folder and {_AGAIN}")
     if sha256(path) != expected:
-        raise DataError(f"{path}: was changed after it was written; {mend}")
+        raise DataError(f"{path}: was changed after it was written; remove the folder and {_AGAIN}")
     return path

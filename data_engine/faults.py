@@ -1,4 +1,4 @@
-"""Faults of a written folder, each with its mend, and what the proofs of all benchmarks share."""
+"""Faults of a written folder, each with its fix, and what the proofs of all benchmarks share."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator

@@ -8,6 +8,8 @@ import json
 import re
 from pathlib import Path
 
+import msgspec
+
 from .dataset import DataError
 from .foreign import read_object
 
@@ -28,6 +30,12 @@ READ = (  # JSON objects, where they are there
     ADAPTER,
 )
 AGAIN = "copy or download the file again"
+
+
+class WeightIndex(msgspec.Struct):
+    """model.safetensors.index.json: weight -> file."""
+
+    weight_map: dict[str, str]
 
 
 # Where
@@ -139,7 +147,7 @@ def weight_shapes(folder: Path) -> dict[str, list[int]]:
         if not path.name.startswith("adapter"):
             shapes |= head_of(path)
     index = folder / "model.safetensors.index.json"
-    listed = read_object(index, dict, AGAIN).get("weight_map", {}) if index.is_file() else {}
+    listed = read_object(index, WeightIndex, AGAIN)["weight_map"] if index.is_file() else {}
     missing = set(listed) - shapes.keys()
     if missing or not shapes:
         raise DataError(f"{folder}: {len(missing) or 'all'} weights are missing; download the checkpoint again")

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from api import CACHE, DIALECTS, check_price, usage
+from api import CACHE, DIALECTS, usage
 from engines import CHECKPOINTS, ENGINES, Engine, make_engine
 
 from data_engine.answer import cleaned
@@ -63,7 +63,6 @@ def set_batch_size(args: argparse.Namespace) -> None:
 
 def engine_of(args: argparse.Namespace, max_pixels: int, train_rows: Path | None = None) -> Engine:
     """The engine that the flags name, its model, server and values verified; nothing is written. Raises DataError."""
-    check_price(args.price)
     set_batch_size(args)
     return make_engine(
         args.engine,

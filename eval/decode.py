@@ -1,4 +1,4 @@
-"""Decoding for many askers at once: what several of them have in common is computed once.
+"""Decoding of many requests at once: what they have in common is computed once.
 
 A *rider* is one answer in the making. Riders with the same question ride on one row of the batch until their tokens
 differ; then the row splits, and a row that nobody rides any more leaves the batch. A rider's token is the one at which

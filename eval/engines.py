@@ -9,7 +9,6 @@ openai, anthropic   a model behind a server: api.py
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Protocol
 
@@ -89,6 +88,11 @@ class Exchanged(msgspec.Struct):
     messages: Annotated[list[Message], msgspec.Meta(min_length=2)]
 
 
+def exchanged(row: dict) -> dict:
+    """A training row. Raises DataError."""
+    return check(row, Exchanged, "row", "name training rows with --train-rows")
+
+
 class Blind:
     """What the text alone is worth: the most frequent training answer to the same prompt, then to nearer and nearer
     parts of it (same goal and last step, same last step, same goal), then to any prompt."""
@@ -97,7 +101,7 @@ class Blind:
         if train_rows is None or not train_rows.is_file():
             raise DataError(f"--engine blind: no training rows at {train_rows}; name them with --train-rows")
         counts: dict[tuple, Counter] = defaultdict(Counter)
-        for row in read_lines(train_rows, partial(check, shape=Exchanged, where="row")):
+        for row in read_lines(train_rows, exchanged):
             question, answer = (message["content"] for message in row["messages"][-2:])
             for key in _text_keys(question):
                 counts[key][answer] += 1
@@ -138,7 +142,9 @@ class Walked(msgspec.Struct):
 
 def replayed(row: dict) -> dict:
     """A line of either file. Raises DataError."""
-    return check(row, Predicted if "prediction" in row else Walked, "row", "run the evaluation again")
+    return check(
+        row, Predicted if "prediction" in row else Walked, "row", "give a run's predictions.jsonl or trajectories.jsonl"
+    )
 
 
 class Replay:

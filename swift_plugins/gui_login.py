@@ -1,4 +1,4 @@
-"""The forms in RL: a gym environment of the host (``login``), the schedulers that play it, and rewards.
+"""The forms in RL: a gym environment of ms-swift (``login``), the schedulers that play it, and rewards.
 
     --multi_turn_scheduler login_form        the episode ends when the form is accepted
     --multi_turn_scheduler login_form_done   DONE() must follow, as in the rows of SFT

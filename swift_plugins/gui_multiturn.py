@@ -1,4 +1,4 @@
-"""Multi-turn RL: GE-Lab as a gym environment of the host (``gelab``) and the schedulers that play it.
+"""Multi-turn RL: GE-Lab as a gym environment of ms-swift (``gelab``) and the schedulers that play it.
 
 ``PictureScheduler`` has the hooks that any environment with a picture a turn needs (the forms: gui_login.py).
 

@@ -1,4 +1,4 @@
-"""Templates ``gelab_qwen2_5_vl`` and ``gelab_qwen3_vl``: the host's own for that family, with GE-Lab's system prompt.
+"""Templates ``gelab_qwen2_5_vl`` and ``gelab_qwen3_vl``: ms-swift's own for that family, with GE-Lab's system prompt.
 ``login_qwen2_5_vl`` and ``login_qwen3_vl`` are the same with the rows' own system prompt, or none.
 
 Three things differ from the host's, all without effect on a real checkpoint with good rows and answers:

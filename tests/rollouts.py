@@ -1,4 +1,4 @@
-"""Trajectories of RL through the host's own loops, with scripted answers in the place of a model."""
+"""Trajectories of RL through ms-swift's own loops, with scripted answers in the place of a model."""
 
 import asyncio
 from collections.abc import Callable

@@ -35,6 +35,8 @@ def test_there_are_commands():
 def main(request, monkeypatch):
     """main(): a command's ``main``, loaded as its script is, without arguments."""
     path: Path = request.param
+    known = set(sys.modules)
+    request.addfinalizer(lambda: forget(set(sys.modules) - known))
     monkeypatch.syspath_prepend(str(path.parent))
     monkeypatch.setattr(sys, "argv", [str(path)])
     if path.is_relative_to(REPO / "data_engine"):
@@ -45,6 +47,14 @@ def main(request, monkeypatch):
         monkeypatch.setitem(sys.modules, spec.name, module)
         spec.loader.exec_module(module)
     return module.main
+
+
+def forget(names: set[str]) -> None:
+    """Scripts know each other by bare names and put their folders on the path: other tests load them anew."""
+    rooms = str(REPO / "eval"), str(REPO / "tools")
+    for name in names:
+        if (getattr(sys.modules[name], "__file__", None) or "").startswith(rooms):
+            del sys.modules[name]
 
 
 class Caught(BaseException):

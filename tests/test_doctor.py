@@ -238,15 +238,23 @@ def adapter(folder: Path, args: object, config: object) -> Path:
     [
         ({"model": "../../model"}, {}),  # from the adapter
         ({"model": "../model"}, {}),  # from the folder of its run
-        (None, {"base_model_name_or_path": "../../model"}),  # written by peft alone
     ],
 )
 def test_the_base_of_an_adapter(doctor, model, tmp_path, args, config):
     folder = adapter(tmp_path / "run" / "checkpoint-5", args, config)
-    assert doctor.machine.base_of(str(folder)).resolve() == model
+    assert doctor.base_folder(str(folder)).resolve() == model
 
 
-@pytest.mark.parametrize("args, config", [(None, {}), ({"model": 3}, {}), ([], {}), ({"model": "/moved"}, {})])
+@pytest.mark.parametrize(
+    "args, config",
+    [
+        (None, {}),
+        (None, {"base_model_name_or_path": "../../model"}),  # written by peft alone: nothing says how it was trained
+        ({"model": 3}, {}),
+        ([], {}),
+        ({"model": "/moved"}, {}),
+    ],
+)
 def test_an_adapter_without_a_base_is_one_line(doctor, capsys, small_data, tmp_path, args, config):
     folder = adapter(tmp_path / "adapter", args, config)
     assert doctor.main(["--model", str(folder), "--data", str(small_data)]) == 2

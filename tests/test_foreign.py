@@ -36,6 +36,7 @@ READS_NOTHING_FOREIGN = {  # script -> why it is not among COMMANDS
     "tools/make_tiny_model.py": "makes a model: tests/test_tiny_model.py",
     "tools/play.py": "shows a world: tests/test_play.py",
     "tools/ship_base.py": "packs what a recipe of ours has trained: tests/test_ship_base.py",
+    "tools/stress.py": "makes its own data: tests/test_stress.py",
     "tools/show_world.py": "shows a world: tests/test_show_world.py",
     "tools/watch_checkpoints.py": "reads the host's trainer_state.json: tests/test_watch_checkpoints.py",
 }

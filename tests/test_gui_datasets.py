@@ -1,4 +1,4 @@
-"""Datasets by name: checked, with absolute paths, no row lost, and no other file captured (a trap of the host)."""
+"""Datasets by name: checked, with absolute paths, no row lost, and no other file captured (a trap of ms-swift)."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""The forms in RL: rollouts through the host's own loops with scripted answers, the dataset, and the rewards."""
+"""The forms in RL: rollouts through ms-swift's own loops with scripted answers, the dataset, and the rewards."""
 
 import base64
 import gc

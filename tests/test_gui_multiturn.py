@@ -1,4 +1,4 @@
-"""Multi-turn rollouts through the host's own loops, colocate and server, with scripted answers and no model."""
+"""Multi-turn rollouts through ms-swift's own loops, colocate and server, with scripted answers and no model."""
 
 import base64
 import gc

@@ -130,7 +130,8 @@ def truth(meant: str) -> tuple[dict, str]:
     if kind in ("wait", "done"):
         return {"type": kind}, "coord"
     x, y = map(float, rest.split()) if rest else (0.42, 0.31)
-    return {"type": "click", "x": x, "y": y, "bbox": [x - 0.01, y - 0.01, x + 0.01, y + 0.01]}, "coord"
+    x1, y1, x2, y2 = (min(max(value, 0), 1) for value in (x - 0.01, y - 0.01, x + 0.01, y + 0.01))  # of the page
+    return {"type": "click", "x": x, "y": y, "bbox": [x1, y1, x2, y2]}, "coord"
 
 
 def test_the_scores_of_forms_follow_the_verdicts(lines):

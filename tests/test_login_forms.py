@@ -1,4 +1,4 @@
-"""Forms: the published layout law against the peer's numbers, and what every hard form must keep."""
+"""Forms: the published layout against the published numbers, and what every hard form must keep."""
 
 import math
 import random

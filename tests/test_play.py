@@ -355,8 +355,8 @@ def test_the_command_serves_until_interrupted(play, small_world):
     [
         (["--start", "page_1"], "--start and --goal: give both or none"),
         (["--start", "page_1", "--goal", "page_99"], "no page 'page_99' in this world; it has page_0 .. page_25"),
-        (["--max-steps", "0"], "--max-steps 0: give 1 or more"),
-        (["--port", "70000"], "--port 70000: give 0 (any free one) to 65535"),
+        (["--max-steps", "0"], "--max-steps 0: must be 1 or more (--help lists the flags)"),
+        (["--port", "70000"], "--port 70000: must be 0 to 65535 (--help lists the flags)"),
     ],
 )
 def test_wrong_use_is_one_line(cli, small_world, arguments, text):

@@ -467,7 +467,7 @@ def test_a_structure_that_scrolls_comes_back(tall, tmp_path):
             ("--layout", "list", "--scroll", 1),
             "--scroll: list keeps its icons on the first screen; give --layout grid or",
         ),
-        (("--scroll", -1), "--scroll -1: give 0 to 100 half screens"),
+        (("--scroll", -1), "--scroll -1: must be 0 to 100"),
     ],
 )
 def test_what_cannot_scroll_is_one_line(cli, tmp_path, arguments, why):

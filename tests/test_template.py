@@ -1,4 +1,4 @@
-"""What our templates encode equals what the host and Hugging Face encode for the family, image tokens included.
+"""What our templates encode equals what ms-swift and Hugging Face encode for the family, image tokens included.
 
 The host writes Qwen's image token id into its template class, so with our small vocabulary its own template is broken
 (last but one test); where the ids agree, the two must agree in everything.

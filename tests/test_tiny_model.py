@@ -1,4 +1,4 @@
-"""Tiny checkpoints are what they say, the same every time, and the host takes them for the real family."""
+"""Tiny checkpoints are what they say, the same every time, and ms-swift takes them for the real family."""
 
 import hashlib
 import json

@@ -120,7 +120,7 @@ class Shelf:
         return self.folder / "config_of_no_kind"
 
     def config_in_a_list(self):
-        """config.json: not a JSON object; copy or download the file again"""
+        """config.json: it is a list of 0, expected `object`; copy or download the file again"""
         put(self.copy("config_in_a_list") / "config.json", "[]")
         return self.folder / "config_in_a_list"
 
@@ -367,12 +367,17 @@ def test_a_model_that_was_downloaded_needs_no_hub(eval_module, tiny_model, tmp_p
 
 # ---- values that a model is asked with
 
-ANSWER = {"idx": 0, "messages": [{"content": "?"}, {"content": "A"}]}
+ANSWER = {"idx": 0, "messages": [{"role": "user", "content": "?"}, {"role": "assistant", "content": "A"}]}
+PARTS = [{"type": "text", "text": "A"}]
 VALUES = {
     "template": (["--engine", "transformers", "--template", "nope"], {}, "--template nope: unknown; give one like"),
     "MAX_PIXELS": (["--engine", "transformers"], {"MAX_PIXELS": "abc"}, "MAX_PIXELS=abc in the environment: not a n"),
     "no pixels": (["--engine", "transformers"], {"MAX_PIXELS": "0"}, "MAX_PIXELS=0 in the environment: not a number"),
-    "price": (["--engine", "openai", "--price", "nan", "1"], {"OPENAI_API_KEY": "x"}, "--price nan 1.0: give two num"),
+    "price": (
+        ["--engine", "openai", "--price", "nan", "1"],
+        {"OPENAI_API_KEY": "x"},
+        "--price nan: must be a number",
+    ),
 }
 
 
@@ -387,10 +392,16 @@ def test_a_wrong_value_is_one_line_and_no_run(ask, tiny_model, tmp_path, script,
 REPLAYED = {
     "nothing": (None, "no such file"),
     "no JSON": ("<html>", ":1: not a JSON object"),
-    "rows": ([ANSWER], ":1: no result of a run; give its predictions.jsonl or trajectories.jsonl"),
-    "no question": ([{"idx": 0, "prediction": "A"}], ":1: no result of a run"),
-    "parts": ([ANSWER | {"prediction": [{"type": "text", "text": "A"}]}], ":1: an answer that is no text"),
-    "turns of another kind": ([{"key": "0/0", "turns": [{"said": "A"}]}], ":1: no result of a run"),
+    "rows": ([ANSWER], ":1: row: has no 'key'; give a run's predictions.jsonl or trajectories.jsonl"),
+    "no question": ([{"idx": 0, "prediction": "A"}], ":1: row: has no 'messages'; give a run's predictions.jsonl"),
+    "parts": (
+        [ANSWER | {"prediction": PARTS}],
+        ":1: row: prediction is a list of 1, expected `str`",
+    ),
+    "turns of another kind": (
+        [{"key": "0/0", "turns": [{"said": "A"}]}],
+        ":1: row: turns[0] has no 'answer'; give a run's",
+    ),
 }
 
 
@@ -406,11 +417,21 @@ def test_a_file_that_cannot_be_replayed(ask, tmp_path, script, replayed):
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("rows", [[], [{"messages": [{"role": "user", "content": "?"}]}], [{"text": "?"}]])
-def test_training_rows_that_the_blind_cannot_read(ask, tmp_path, rows):
+ROWS = [
+    ([], ": holds no rows; name training rows with --train-rows"),
+    (
+        [{"messages": [{"role": "user", "content": "?"}]}],
+        ":1: row: messages is a list of 1, expected `array` of length >= 2",
+    ),
+    ([{"text": "?"}], ":1: row: has no 'messages'; name training rows with --train-rows"),
+]
+
+
+@pytest.mark.parametrize("rows, line", ROWS)
+def test_training_rows_that_the_blind_cannot_read(ask, tmp_path, rows, line):
     write_rows(tmp_path / "rows.jsonl", rows)
     done = ask("gelab_static", tmp_path / "out", "--engine", "blind", "--train-rows", tmp_path / "rows.jsonl")
-    refused(done, "rows.jsonl:1: no question with an answer" if rows else "rows.jsonl: holds no rows")
+    refused(done, f"rows.jsonl{line}")
     assert not (tmp_path / "out").exists()
 
 

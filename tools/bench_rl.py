@@ -1,4 +1,4 @@
-"""Time what RL asks of us: ``python tools/bench_rl.py RUN [--repeat 20]``, RUN what recipes/quickstart.sh leaves.
+"""Time rewards and turns of RL: ``python tools/bench_rl.py RUN [--repeat 20]``, RUN what recipes/quickstart.sh leaves.
 
 CPU milliseconds, the least of ``--repeat``: the four rewards of a step of ST-RL for as many answers as the step had,
 beside the time of that step in the log; and a turn of MT-RL's environment without pixels: read, act, ask again.

@@ -1,4 +1,4 @@
-"""Pages, the elements on them, and where a click on an element leads. Pure: no pixels, no files, no text for models.
+"""Pages, the elements on them, and where a click on an element leads. No pixels, no files, no text.
 
 A world is a tree of pages plus two ways up: ``back`` (to the parent, from depth 1) and ``home`` (to page_0, from
 depth 2), as GE-Lab has them. Where pages are taller than the screen, an agent stands on one of the screens of a page,

@@ -1,4 +1,4 @@
-"""A page, what stands on it, and the screens that show a page which is taller than the screen. Pure.
+"""A page, what stands on it, and the screens that show a page which is taller than the screen.
 
 The first screen shows a page from its top. Each of the others is half a screen further down; `back`, `home` and page
 name stay in the header. An element is on a screen where all of it is seen. Of others what is seen can be clicked as

@@ -1,4 +1,4 @@
-"""Where the parts of a form stand: the published law, and the law of the hard protocol. All in canvas pixels.
+"""Where the parts of a form stand: the published rule, and the rule of the hard protocol. All in canvas pixels.
 
 Published: nominal places, and per element two draws ``randint(-J, J)`` of Python's generator, dx then dy, in the order
 of the elements. Seeded once, so episode i depends on those before it. (The one place that does not draw from

@@ -1,4 +1,4 @@
-"""The parts of eval/report.py. What is in a run, as plain values:
+"""The parts of eval/report.py. What is in a run, as plain values; and how it looks.
 
 score      one score, and what cannot be shown
 scan       which scores and training logs lie in a run directory

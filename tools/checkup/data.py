@@ -1,4 +1,4 @@
-"""The data: proof of its first rows, MAX_PIXELS, the world, and an evaluation that is to be gone on with."""
+"""The data: proof of its first rows, MAX_PIXELS, the world, and an evaluation to resume."""
 
 import json
 import os

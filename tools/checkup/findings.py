@@ -1,4 +1,4 @@
-"""What a check found: ok, a warning, or a fault; the last two with a mend."""
+"""What a check found: ok, a warning, or a fault; the last two with a fix."""
 
 from dataclasses import dataclass
 

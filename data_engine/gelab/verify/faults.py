@@ -1,4 +1,4 @@
-"""What can be wrong with a folder: each kind, declared once with its mend."""
+"""What can be wrong with a folder: each kind, declared once with its fix."""
 
 from ... import faults
 

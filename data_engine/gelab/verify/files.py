@@ -1,4 +1,4 @@
-"""Manifests as they must be."""
+"""Manifests: which fields they must have, and of which type."""
 
 from collections.abc import Iterator
 from pathlib import Path
