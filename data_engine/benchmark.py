@@ -16,9 +16,13 @@ To add one:
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
+
+import msgspec
 
 from .episode import Request
 from .faults import Report
+from .shapes import Message
 
 Rows = Sequence[dict]
 Metrics = Callable[[Rows], dict]
@@ -118,7 +122,15 @@ def picked(metrics: Metrics, *names: str) -> Metrics:
     return lambda rows: {name: values[name] for values in [metrics(rows)] for name in names}
 
 
+class Row(msgspec.Struct):
+    """A row that can be asked: its last two messages are the question and the right answer."""
+
+    idx: int
+    messages: Annotated[list[Message], msgspec.Meta(min_length=2)]
+    images: Annotated[list[str], msgspec.Meta(min_length=1, max_length=1)]
+
+
 def row_request(row: dict, folder: Path, system: str) -> Request:
-    """The question of a row whose last two messages are the question and the right answer."""
+    """The question of such a row."""
     asked, answer = row["messages"][-2:]
     return Request(system, asked["content"], folder / row["images"][0], str(row["idx"]), lambda: answer["content"])

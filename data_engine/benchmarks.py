@@ -10,3 +10,4 @@ OF_ROWS = {one.rows_kind: one for one in BENCHMARKS}  # kind of a manifest of ro
 OF_FOLDERS = {kind: one for one in BENCHMARKS for kind in one.kinds}  # kind of any of its folders -> benchmark
 OF_RUNS = {protocol.kind: one for one in BENCHMARKS for protocol in one.protocols}  # kind of a run -> benchmark
 PROTOCOLS = {protocol.kind: protocol for one in BENCHMARKS for protocol in one.protocols}  # kind of a run -> protocol
+ANSWER_FILES = tuple(dict.fromkeys(protocol.answers_file for protocol in PROTOCOLS.values()))

@@ -8,26 +8,21 @@ Writes OUT/predictions.jsonl (rows plus ``prediction``; resumes) and OUT/metrics
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated
 
-import msgspec
 from common import answers, checked_manifest, engine_and_run, engine_flags, finish, loading, spent
 from shards import run_items, shard_flags
 
+from data_engine.benchmark import Row
 from data_engine.cli import Parser, command
 from data_engine.dataset import DataError, verified_path
 from data_engine.foreign import check, present, read_lines
 from data_engine.gelab.actions import CLICK_SPACE
 from data_engine.gelab.benchmark import GELAB, STATIC, request
-from data_engine.shapes import Message
 
 
-class Question(msgspec.Struct):
-    """A row that can be asked: the last two of its messages are the question and the right answer."""
+class Question(Row):
+    """A row that can be asked."""
 
-    idx: int
-    messages: Annotated[list[Message], msgspec.Meta(min_length=2)]
-    images: Annotated[list[str], msgspec.Meta(min_length=1, max_length=1)]
     action_space: str = CLICK_SPACE
 
 

@@ -13,9 +13,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated
 
-import msgspec
 from common import (
     answers,
     checked_manifest,
@@ -30,6 +28,7 @@ from engines import ENGINES, Engine
 from login_score import baselines, with_predictions
 from shards import run_items, shard_flags
 
+from data_engine.benchmark import Row
 from data_engine.cli import Parser, command, positive
 from data_engine.dataset import DataError, verified_path
 from data_engine.episode import Request, run_episodes
@@ -47,7 +46,6 @@ from data_engine.login.metrics import (
 )
 from data_engine.login.tasks import Task, options_of, tasks
 from data_engine.login.write import ROWS, TASKS
-from data_engine.shapes import Message
 
 
 def turn_of(request: Request) -> tuple[str, int]:
@@ -68,17 +66,9 @@ def own_engine(name: str, rows: list[dict], closed_loop: bool) -> Engine | None:
     return Habit(rows, name == "text_only", place) if name in BASELINES else None
 
 
-class Question(msgspec.Struct):
-    """A row that can be asked: its last messages are the question and the right answer."""
-
-    idx: int
-    messages: Annotated[list[Message], msgspec.Meta(min_length=2)]
-    images: Annotated[list[str], msgspec.Meta(min_length=1, max_length=1)]
-
-
 def question(row: dict) -> dict:
     """A row as ``request`` and the baselines read it, its right answer in place of a prediction. Raises DataError."""
-    check(present(row), Question, f"row {row.get('idx')}", "write the rows again")
+    check(present(row), Row, f"row {row.get('idx')}", "write the rows again")
     answered(row | {"prediction": ""})
     return row
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from data_engine.benchmark import Protocol
-from data_engine.benchmarks import PROTOCOLS
+from data_engine.benchmarks import ANSWER_FILES, PROTOCOLS
 from data_engine.cli import Parser, command, real
 from data_engine.dataset import DataError
 from data_engine.foreign import read_growing, read_object
@@ -24,7 +24,6 @@ from data_engine.hostlog import STEP, number, read_log
 from data_engine.runlog import start_path
 from data_engine.shapes import Count, Number
 
-RESULTS = tuple(dict.fromkeys(protocol.answers_file for protocol in PROTOCOLS.values()))
 LEARNING = ("loss", "token_acc", "reward", "frac_reward_zero_std", "num_turns")  # what a log line may hold
 
 AGAIN = "this run cannot be continued, start it anew"
@@ -186,7 +185,7 @@ def _readable(folder: Path, what: str, look: Callable[[], Progress]) -> Progress
 
 def results_of(folder: Path, protocol: Protocol | None) -> Path:
     """The results file of an evaluation, or the one it will have."""
-    names = (protocol.answers_file,) if protocol else RESULTS
+    names = (protocol.answers_file,) if protocol else ANSWER_FILES
     return next((folder / name for name in names if (folder / name).exists()), folder / names[-1])
 
 

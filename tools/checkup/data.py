@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from data_engine.benchmark import Benchmark
-from data_engine.benchmarks import BENCHMARKS, OF_ROWS, PROTOCOLS
+from data_engine.benchmarks import ANSWER_FILES, BENCHMARKS, OF_ROWS
 from data_engine.dataset import DataError, read_manifest, read_rows
 from data_engine.foreign import read_object
 from data_engine.gelab.graph import WorldError
@@ -20,7 +20,6 @@ if EVAL not in sys.path:
     sys.path.append(EVAL)  # scripts, run by path: their modules know each other by bare names
 
 SHOWN = 3  # findings of one kind
-RESULTS = tuple(dict.fromkeys(protocol.answers_file for protocol in PROTOCOLS.values()))
 
 
 def field(path: Path, values: dict, name: str, kind: type):
@@ -98,7 +97,7 @@ def check_run(out: Path, model: str, manifest: dict) -> Iterator[Finding]:
     from common import identity  # of eval/
 
     anew = "give another --out, or remove the folder"
-    found = [out / name for name in RESULTS if (out / name).is_file()]
+    found = [out / name for name in ANSWER_FILES if (out / name).is_file()]
     if not (out / "run.json").is_file():
         if found:
             yield fault("evaluation", f"{found[0]}: no run.json beside it, so it cannot be gone on with", anew)
