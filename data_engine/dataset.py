@@ -136,13 +136,14 @@ def changed_file(folder: Path, files: Mapping[str, str]) -> str | None:
     return next((name for name, path in paths if not path.is_file() or sha256_of(path) != files[name]), None)
 
 
-def verified_path(folder: Path, name: str, kind: str = "gelab-rows", manifest: dict | None = None) -> Path:
-    """Absolute path of a file of a rows folder, its hash checked against the manifest. Raises DataError.
+def verified_path(folder: Path, name: str, manifest: dict | str) -> Path:
+    """Absolute path of a file of a folder, its hash checked against the manifest. Raises DataError.
 
-    A caller with many files reads the manifest once and passes it.
+    ``manifest``: the folder's, read once for many files; or its kind, to be read here.
     """
     folder = Path(folder).resolve()
-    expected = (manifest or read_manifest(folder, kind))["files"].get(name)
+    manifest = read_manifest(folder, manifest) if isinstance(manifest, str) else manifest
+    expected = manifest["files"].get(name)
     path = folder / name
     if expected is None or not path.is_file():
         raise DataError(f"{path}: not part of this folder; remove the folder and {_AGAIN}")

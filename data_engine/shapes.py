@@ -145,20 +145,19 @@ class Collection(Manifest, kw_only=True):
     worlds: dict[str, Made]
 
 
-MANIFESTS = {  # kind -> shape
-    "gelab-world": WorldManifest,
-    "gelab-worlds": Collection,
-    "gelab-rows": ScoredRows,
-    "gelab-many-rows": Rows,
-    "login-rows": Forms,
-    "sight-rows": Rows,
-}
+_MANIFESTS: dict[str, type[Manifest]] = {}  # kind -> shape
+
+
+def manifest_kind(name: str, shape: type[Manifest]) -> str:
+    """The name of a kind, whose manifests fit the shape from now on; for the module that writes them."""
+    _MANIFESTS[name] = shape
+    return name
 
 
 def manifest_misfit(manifest: Any) -> str | None:
     """What about a manifest does not fit its kind; None if all does."""
     shape = misfit(manifest, Manifest)
-    return shape or retired(manifest) or misfit(manifest, MANIFESTS.get(manifest["kind"], Manifest))
+    return shape or retired(manifest) or misfit(manifest, _MANIFESTS.get(manifest["kind"], Manifest))
 
 
 def retired(manifest: dict) -> str | None:

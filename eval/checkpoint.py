@@ -18,6 +18,7 @@ from pathlib import Path
 import hub
 import numpy as np
 
+from data_engine.benchmarks import BENCHMARKS
 from data_engine.dataset import DataError, read_json, sha256
 from data_engine.episode import Request
 from data_engine.model_folder import base_and_adapters, check_adapter, check_checkpoint, check_config
@@ -25,7 +26,7 @@ from data_engine.seeds import rng
 
 CONTEXT = 8192  # tokens that vllm keeps room for; a question of ours with its picture has 300 to 1,500
 TEMPLATES = {"qwen2_5_vl": "gelab_qwen2_5_vl", "qwen3_vl": "gelab_qwen3_vl"}  # config.json's model_type -> ours
-OURS = {f"{benchmark}_{family}" for benchmark in ("gelab", "login") for family in TEMPLATES}
+OURS = {f"{benchmark.name}_{family}" for benchmark in BENCHMARKS for family in TEMPLATES}
 
 
 class Checkpoint:

@@ -11,11 +11,10 @@ from api import CACHE, DIALECTS, usage
 from engines import CHECKPOINTS, ENGINES, Engine, make_engine
 
 from data_engine.answer import cleaned
+from data_engine.benchmark import Benchmark
 from data_engine.cli import json_object, positive, real, whole
 from data_engine.dataset import DataError, read_manifest, sha256, verified_path, write_json
 from data_engine.episode import Request
-from data_engine.gelab import prompts
-from data_engine.gelab.write import KIND
 from data_engine.runlog import open_run
 
 REPO = Path(__file__).resolve().parents[1]
@@ -128,14 +127,11 @@ def spent(args: argparse.Namespace) -> dict:
     return {"api": usage(args.out / REQUESTS, args.price)} if args.engine in DIALECTS else {}
 
 
-def checked_manifest(data: Path, kind: str = KIND, prompt_sha256: str | None = None) -> dict:
-    """The manifest beside a data file, once file and prompt builder (GE-Lab's, or of the hash given) are proven to fit.
-
-    Raises DataError.
-    """
-    manifest = read_manifest(data.parent, kind)
-    verified_path(data.parent, data.name, kind, manifest)
-    if manifest["prompt_sha256"] != (prompt_sha256 or prompts.sha256()):
+def checked_manifest(data: Path, benchmark: Benchmark) -> dict:
+    """The manifest beside a data file, once file and prompt builder are proven to fit. Raises DataError."""
+    manifest = read_manifest(data.parent, benchmark.rows_kind)
+    verified_path(data.parent, data.name, manifest)
+    if manifest["prompt_sha256"] != benchmark.prompt_hash():
         raise DataError(f"{data}: its prompts come from another version of the prompt builder; write the rows again")
     return manifest
 

@@ -18,22 +18,16 @@ from typing import Any
 
 from common import world_of
 from intervals import interval
-from published import PUBLISHED, Cells, form_cells, interactive_cells, read_step, static_cells
+from published import COMPARED, PUBLISHED, Cells
 from results import AGAIN, Recorded
 
+from data_engine.benchmarks import OF_RUNS, PROTOCOLS
 from data_engine.cli import Parser, command
 from data_engine.dataset import DataError
 from data_engine.files import write_file
 from data_engine.foreign import check as check_shape
 from data_engine.foreign import read_lines, read_object
-from data_engine.gelab.metrics import interactive_metrics, read_trajectory, static_metrics
-from data_engine.login.metrics import answered, classic_metrics
 
-KINDS = {  # kind of run -> (benchmark, its results file, what reads a line of it, its metrics)
-    "gelab-static": ("gelab", "predictions.jsonl", read_step, static_metrics),
-    "gelab-interactive": ("gelab", "trajectories.jsonl", read_trajectory, interactive_metrics),
-    "login-steps": ("login", "predictions.jsonl", answered, classic_metrics),
-}
 UNPUBLISHED = {"tasks_id.jsonl": "the paper has no interactive score of held-in tasks"}
 STAGES = {"sft": "SFT", "st_rl": "ST-RL", "mt_rl": "MT-RL"}  # beginning of an agent's name -> row of the paper
 
@@ -56,45 +50,20 @@ class Result:
 
     @property
     def benchmark(self) -> str:
-        return KINDS[self.kind][0]
+        return OF_RUNS[self.kind].name
 
     @property
     def data(self) -> str:
         return self.run["data"]["name"]
 
     def cells(self) -> Cells:
-        if self.kind == "gelab-static":
-            return static_cells(self.rows, self.data == "eval_id.jsonl")
-        return interactive_cells(self.rows) if self.kind == "gelab-interactive" else form_cells(self.rows)
+        return COMPARED[self.kind].cells(self.rows, self.data)
 
     def differences(self) -> Iterator[str]:
         """Why its numbers are not the paper's quantities."""
         if self.run.get("limit"):
             yield f"only the first {self.run['limit']} of {self.data}"
-        yield from self._of_forms() if self.benchmark == "login" else self._of_worlds()
-
-    def _of_worlds(self) -> Iterator[str]:
-        protocol = PUBLISHED["gelab"]["protocol"]
-        tasks = {n: row["tasks"] for n, row in self.metrics["by_length"].items()}
-        subtrees = 1
-        if self.data == "eval_id.jsonl":  # as many subtrees as were trained, each of the paper's size
-            subtrees = max(1, round(sum(tasks.values()) / sum(protocol["tasks"].values())))
-        if tasks != {n: subtrees * count for n, count in protocol["tasks"].items()}:
-            yield f"{sum(tasks.values()):,} tasks, lengths 1 to {max(map(int, tasks), default=0)}: another world"
-        if self.kind == "gelab-static":
-            if self.metrics["rows_by_kind"] != {kind: subtrees * n for kind, n in protocol["rows"].items()}:
-                yield f"{self.metrics['rows']:,} rows, not the paper's"
-        elif (self.metrics["k"], self.run.get("max_steps")) != (protocol["attempts"], protocol["max_steps"]):
-            yield f"{self.metrics['k']} attempts of {self.run.get('max_steps')} steps, the paper has 5 of 12"
-
-    def _of_forms(self) -> Iterator[str]:
-        table = PUBLISHED["login"]["tables"][self.rows[0]["mode"]]
-        if self.rows[0].get("protocol") not in table["protocols"]:
-            yield f"protocol {self.rows[0].get('protocol')}, published is {' or '.join(table['protocols'])}"
-        if self.metrics["num_episodes"] != PUBLISHED["login"]["episodes"]:
-            yield f"{self.metrics['num_episodes']} episodes, published are 32"
-        elif self.metrics["num_steps"] not in table["steps"]:
-            yield f"{self.metrics['num_steps']} steps, published are {' or '.join(map(str, table['steps']))}"
+        yield from COMPARED[self.kind].differences(self.run, self.metrics, self.rows)
 
 
 # Reading
@@ -114,18 +83,17 @@ def read_result(path: Path, name: str, scaled_down: bool) -> Result | None:
     """A result with its answers; None for what has no published counterpart. Raises DataError where they disagree."""
     content = read_object(path, dict[str, Any], AGAIN)
     run = content.get("run")
-    if not isinstance(run, dict) or run.get("kind") not in list(KINDS):
+    if not isinstance(run, dict) or run.get("kind") not in list(COMPARED):
         return None
     check_shape(content, Recorded, path, AGAIN)
     if run["data"]["name"] in UNPUBLISHED:
         return None
-    benchmark, file, read, measure = KINDS[run["kind"]]
-    rows = read_lines(path.with_name(file), read)
-    metrics = measure(rows) if rows else {}
+    protocol, compared = PROTOCOLS[run["kind"]], COMPARED[run["kind"]]
+    rows = read_lines(path.with_name(protocol.answers_file), compared.read)
+    metrics = protocol.metrics(rows) if rows else {}
     if metrics != content["metrics"]:
-        raise DataError(f"{path}: {file} beside it scores otherwise; run the evaluation again (nothing is asked anew)")
-    own = path.parent.name if benchmark == "login" else path.parent.parent.name
-    agent = (name or own) + (" (blank screenshots)" if "blank_of" in run["data"] else "")
+        raise DataError(f"{path}: {protocol.answers_file} beside it scores otherwise; {AGAIN}")
+    agent = (name or path.parents[compared.above].name) + (" (blank screenshots)" if "blank_of" in run["data"] else "")
     return Result(agent, path.parent, run, metrics, rows, content["commit"], scaled_down)
 
 
@@ -136,7 +104,7 @@ def check(results: list[Result]) -> None:
         reasons = list(one.differences())
         if reasons:
             raise DataError(f"{one.folder}: {'; '.join(reasons)}. Name it after --scaled-down to show it all the same")
-    worlds = {world_of(one.run): one.folder for one in exact if one.benchmark == "gelab"}
+    worlds = {world_of(one.run): one.folder for one in exact if COMPARED[one.kind].one_world}
     if len(worlds) > 1:
         places = " and ".join(map(str, list(worlds.values())[:2]))
         raise DataError(f"{places}: are of different worlds; compare them one by one, or name one after --scaled-down")
@@ -194,12 +162,12 @@ def cell(trials: list[tuple[str, float]], beside: float | None) -> dict:
 def compare(results: list[Result], given: str | None) -> list[dict]:
     """One record a table that a run has numbers for."""
     tables = []
-    for benchmark in ("gelab", "login"):
+    for benchmark, content in PUBLISHED.items():
         some = [one for one in results if one.benchmark == benchmark]
-        for name, spec in PUBLISHED[benchmark]["tables"].items():
+        for name, spec in content["tables"].items():
             lines = lines_of(name, spec, some, given)
             if lines:
-                tables.append({"table": name, "source": PUBLISHED[benchmark]["source"], **spec, "runs": lines})
+                tables.append({"table": name, "source": content["source"], **spec, "runs": lines})
     known = [row for table in tables for row in table["rows"]]
     if given and given not in known:
         raise DataError(f"--against {given!r}: no row of these tables; known are {', '.join(dict.fromkeys(known))}")

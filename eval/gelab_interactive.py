@@ -26,16 +26,15 @@ from data_engine.cli import Parser, command, positive, real, whole
 from data_engine.dataset import DataError
 from data_engine.episode import Request, run_episodes
 from data_engine.foreign import check, read_lines
+from data_engine.gelab.benchmark import GELAB, INTERACTIVE
 from data_engine.gelab.env import MAX_STEPS, NavigationEpisode
 from data_engine.gelab.graph import PageGraph
-from data_engine.gelab.metrics import interactive_metrics, read_trajectory
 from data_engine.gelab.play.browser import Browser
 from data_engine.gelab.tasks import Task
 from data_engine.gelab.world import World
 from data_engine.shapes import Count
 
 Item = tuple[int, dict]  # attempt, row of a task
-NAME = "trajectories.jsonl"
 
 
 class TaskRow(msgspec.Struct):
@@ -128,7 +127,7 @@ def main() -> None:
     engine_flags(parser)
     shard_flags(parser)
     args = parser.parse_args()
-    manifest = checked_manifest(args.tasks)
+    manifest = checked_manifest(args.tasks, GELAB)
     world = load_world(args.world, manifest, args.tasks)
     tasks = read_lines(args.tasks, partial(task_row, world.graph), args.limit)
     # a task's attempts follow each other: what they have in common is computed once
@@ -136,7 +135,7 @@ def main() -> None:
     with backend(args.backend, world, args.out / "browser") as (make, shown_by):
         engine, run = engine_and_run(
             args,
-            "gelab-interactive",
+            INTERACTIVE.kind,
             args.tasks,
             manifest,
             attempts=args.attempts,
@@ -148,9 +147,11 @@ def main() -> None:
         def work(todo: Sequence[Item], write: Callable[[dict], None]) -> None:
             play(make, engine, todo, args, write)
 
-        finished = run_items(args, NAME, items, work, "episodes", args.attempts + 1, loading(engine))
+        finished = run_items(
+            args, INTERACTIVE.answers_file, items, work, "episodes", args.attempts + 1, loading(engine)
+        )
     if finished:
-        metrics = interactive_metrics(read_lines(args.out / NAME, read_trajectory))
+        metrics = INTERACTIVE.metrics(read_lines(args.out / INTERACTIVE.answers_file, INTERACTIVE.read))
         finish(args.out / "metrics.json", metrics, run, args.json, **spent(args))
 
 

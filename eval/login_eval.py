@@ -13,9 +13,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated
 
-import msgspec
 from common import (
     answers,
     checked_manifest,
@@ -30,12 +28,13 @@ from engines import ENGINES, Engine
 from login_score import baselines, with_predictions
 from shards import run_items, shard_flags
 
+from data_engine.benchmark import Row
 from data_engine.cli import Parser, command, positive
 from data_engine.dataset import DataError, verified_path
 from data_engine.episode import Request, run_episodes
 from data_engine.foreign import check, present, read_lines
-from data_engine.login import prompts
 from data_engine.login.baselines import BASELINES, Habit, Random
+from data_engine.login.benchmark import CLOSED_LOOP, LOGIN, STEPS, request
 from data_engine.login.env import LoginEpisode
 from data_engine.login.metrics import (
     answered,
@@ -46,10 +45,7 @@ from data_engine.login.metrics import (
     strict_metrics,
 )
 from data_engine.login.tasks import Task, options_of, tasks
-from data_engine.login.write import KIND, ROWS, TASKS
-from data_engine.shapes import Message
-
-PREDICTIONS, TRAJECTORIES = "predictions.jsonl", "trajectories.jsonl"
+from data_engine.login.write import ROWS, TASKS
 
 
 def turn_of(request: Request) -> tuple[str, int]:
@@ -70,17 +66,9 @@ def own_engine(name: str, rows: list[dict], closed_loop: bool) -> Engine | None:
     return Habit(rows, name == "text_only", place) if name in BASELINES else None
 
 
-class Question(msgspec.Struct):
-    """A row that can be asked: its last messages are the question and the right answer."""
-
-    idx: int
-    messages: Annotated[list[Message], msgspec.Meta(min_length=2)]
-    images: Annotated[list[str], msgspec.Meta(min_length=1, max_length=1)]
-
-
 def question(row: dict) -> dict:
     """A row as ``request`` and the baselines read it, its right answer in place of a prediction. Raises DataError."""
-    check(present(row), Question, f"row {row.get('idx')}", "write the rows again")
+    check(present(row), Row, f"row {row.get('idx')}", "write the rows again")
     answered(row | {"prediction": ""})
     return row
 
@@ -88,26 +76,19 @@ def question(row: dict) -> dict:
 # Step by step
 
 
-def request(row: dict, folder: Path) -> Request:
-    """The question of a row, exactly as training asks it."""
-    *system, asked, answer = row["messages"]
-    said = system[0]["content"] if system else ""
-    return Request(said, asked["content"], folder / row["images"][0], str(row["idx"]), lambda: answer["content"])
-
-
 def step_by_step(args: argparse.Namespace, manifest: dict, rows: list[dict]) -> None:
     asked = rows[: args.limit]
     for image in sorted({row["images"][0] for row in asked}):
         verified_path(args.data, image, manifest=manifest)
-    engine, run = start(args, "login-steps", manifest, rows, ROWS)
+    engine, run = start(args, STEPS.kind, manifest, rows, ROWS)
 
     def work(todo: Sequence[dict], write: Callable[[dict], None]) -> None:
         for row, answer in zip(todo, answers(engine, [request(row, args.data) for row in todo], args), strict=True):
             write(*with_predictions([row], [answer]))
 
-    if not run_items(args, PREDICTIONS, asked, work, "steps", ready=loading(engine)):
+    if not run_items(args, STEPS.answers_file, asked, work, "steps", ready=loading(engine)):
         return
-    said = read_lines(args.out / PREDICTIONS, answered)
+    said = read_lines(args.out / STEPS.answers_file, answered)
     classic, strict = classic_metrics(said), strict_metrics(said)
     beside = {name: baselines(said, name, rows) for name in ("classic", "strict")}
     best = ceiling(said, lambda row: (manifest["files"][row["images"][0]], row["messages"][-2]["content"]))
@@ -160,7 +141,7 @@ def trajectory(episode: LoginEpisode) -> dict:
 def closed_loop(args: argparse.Namespace, manifest: dict, rows: list[dict]) -> None:
     options, system = options_of(manifest["arguments"]), manifest["arguments"]["system"]
     items = tasks(options)[: args.limit]
-    engine, run = start(args, "login-closed-loop", manifest, rows, TASKS)
+    engine, run = start(args, CLOSED_LOOP.kind, manifest, rows, TASKS)
     pictures = args.out / "pictures"
     pictures.mkdir(exist_ok=True)
 
@@ -171,9 +152,9 @@ def closed_loop(args: argparse.Namespace, manifest: dict, rows: list[dict]) -> N
         episodes = (LoginEpisode(task, pictures, system, args.max_steps) for task in todo)
         run_episodes(episodes, policy, args.batch_size, lambda episode: write(trajectory(episode)))
 
-    if not run_items(args, TRAJECTORIES, items, work, "episodes", ready=loading(engine)):
+    if not run_items(args, CLOSED_LOOP.answers_file, items, work, "episodes", ready=loading(engine)):
         return
-    metrics = closed_loop_metrics(read_lines(args.out / TRAJECTORIES, read_trajectory))
+    metrics = closed_loop_metrics(read_lines(args.out / CLOSED_LOOP.answers_file, read_trajectory))
     beside = {name: without_pictures(items, rows, name, args.max_steps) for name in ("oracle", *BASELINES)}
     more = {**published_head(args, manifest), "baselines": beside, **spent(args)}
     text = side_by_side({args.engine: metrics} | beside)
@@ -202,7 +183,7 @@ def main() -> None:
     engine_flags(parser, (*ENGINES, "text_only"))
     shard_flags(parser)
     args = parser.parse_args()
-    manifest = checked_manifest(args.data / ROWS, KIND, prompts.sha256())
+    manifest = checked_manifest(args.data / ROWS, LOGIN)
     rows = read_lines(args.data / ROWS, question)
     if not rows:
         raise DataError(f"{args.data / ROWS}: holds no rows; write the folder again")

@@ -5,18 +5,22 @@ mean. The numbers are those of metrics.json (a test holds it); the groups are wh
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
 from data_engine.dataset import read_json
 from data_engine.foreign import check
+from data_engine.gelab import benchmark as gelab
 from data_engine.gelab.metrics import answered, score_prediction
+from data_engine.login import benchmark as login
 from data_engine.login.metrics import judge, whole
 from data_engine.shapes import Count
 
 PUBLISHED = read_json(Path(__file__).with_name("published.json"))
+HELD_IN = "eval_id.jsonl"
 STEPS = ("first_click", "middle_click", "complete")
 Trials = list[tuple[str, float]]
 Cells = dict[tuple[str, str], Trials]  # (table, column) -> trials
@@ -104,3 +108,58 @@ def form_cells(rows: Sequence[dict]) -> Cells:
         (table, "element accuracy"): cell(lambda step: step.element),
         (table, "episode success"): [(name, float(all(s.type for s in episodes[name]))) for name in whole(judged)],
     }
+
+
+# Whether a run's numbers are the published quantities: its record, metrics and rows -> why they are not
+
+
+def world_differences(run: dict, metrics: dict, rows: Sequence[dict]) -> Iterator[str]:
+    protocol = PUBLISHED["gelab"]["protocol"]
+    tasks = {n: row["tasks"] for n, row in metrics["by_length"].items()}
+    subtrees = 1
+    if run["data"]["name"] == HELD_IN:  # as many subtrees as were trained, each of the paper's size
+        subtrees = max(1, round(sum(tasks.values()) / sum(protocol["tasks"].values())))
+    if tasks != {n: subtrees * count for n, count in protocol["tasks"].items()}:
+        yield f"{sum(tasks.values()):,} tasks, lengths 1 to {max(map(int, tasks), default=0)}: another world"
+    if run["kind"] == gelab.STATIC.kind:
+        if metrics["rows_by_kind"] != {kind: subtrees * n for kind, n in protocol["rows"].items()}:
+            yield f"{metrics['rows']:,} rows, not the paper's"
+    elif (metrics["k"], run.get("max_steps")) != (protocol["attempts"], protocol["max_steps"]):
+        yield f"{metrics['k']} attempts of {run.get('max_steps')} steps, the paper has 5 of 12"
+
+
+def form_differences(run: dict, metrics: dict, rows: Sequence[dict]) -> Iterator[str]:
+    table = PUBLISHED["login"]["tables"][rows[0]["mode"]]
+    if rows[0].get("protocol") not in table["protocols"]:
+        yield f"protocol {rows[0].get('protocol')}, published is {' or '.join(table['protocols'])}"
+    if metrics["num_episodes"] != PUBLISHED["login"]["episodes"]:
+        yield f"{metrics['num_episodes']} episodes, published are 32"
+    elif metrics["num_steps"] not in table["steps"]:
+        yield f"{metrics['num_steps']} steps, published are {' or '.join(map(str, table['steps']))}"
+
+
+@dataclass(frozen=True)
+class Compared:
+    """How runs of a protocol stand beside the published numbers."""
+
+    cells: Callable[[Sequence[dict], str], Cells]
+    """(rows, name of the data file) -> the columns that the run has numbers for"""
+    differences: Callable[[dict, dict, Sequence[dict]], Iterator[str]]
+    """As above"""
+    read: Callable[[dict], dict]
+    """A line of the answers as ``cells`` and the metrics read it. Raises DataError"""
+    one_world: bool
+    """Whether runs of different worlds must not stand together"""
+    above: int
+    """Folders between metrics.json and the one that is named after the agent"""
+
+
+COMPARED = {  # kind of a run -> how it is compared; the others have no published numbers
+    gelab.STATIC.kind: Compared(
+        lambda rows, data: static_cells(rows, data == HELD_IN), world_differences, read_step, True, 1
+    ),
+    gelab.INTERACTIVE.kind: Compared(
+        lambda rows, data: interactive_cells(rows), world_differences, gelab.INTERACTIVE.read, True, 1
+    ),
+    login.STEPS.kind: Compared(lambda rows, data: form_cells(rows), form_differences, login.STEPS.read, False, 0),
+}

@@ -13,7 +13,7 @@ from pathlib import Path
 from html_report.gather import gather
 from html_report.page import render
 from html_report.pictures import Pictures
-from html_report.scan import LEFT_OUT
+from html_report.score import LEFT_OUT
 
 from data_engine.cli import Parser, command, positive
 from data_engine.files import write_file

@@ -98,9 +98,6 @@ class Recorded(Score, kw_only=True):
     commit: str
 
 
-SHAPES = {"login-steps": Steps, "login-closed-loop": Loop}  # kind of a score -> shape; the others are Scores
-
-
 def read_score(path: Path, shape: type = Score) -> dict[str, Any]:
     """A metrics.json that fits. Raises DataError: file, key, what stands there, the mend."""
     return read_object(path, shape, AGAIN)

@@ -15,60 +15,34 @@ would capture any ``sft.jsonl``.
 
 import dataclasses
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from datasets import Dataset, IterableDataset
 from swift.dataset import DatasetLoader, DatasetMeta, RowPreprocessor, register_dataset
 
+from data_engine.benchmark import Dataset as Source
+from data_engine.benchmarks import BENCHMARKS
 from data_engine.dataset import DataError, read_manifest, verified_path
-from data_engine.gelab import prompts as gelab_prompts
-from data_engine.gelab.write import KIND as GELAB
-from data_engine.gelab.write_many import KIND as WORLDS
-from data_engine.login import prompts as login_prompts
-from data_engine.login.write import KIND as LOGIN
 from data_engine.sight import questions as sight_questions
 from data_engine.sight.write import KIND as SIGHT
 
-
-@dataclass(frozen=True)
-class Source:
-    """The variable that names the folder, the folder's kind, the file in it, the hash of its prompt builder, and the
-    command that writes it."""
-
-    variable: str
-    kind: str
-    file: str
-    prompt_sha256: Callable[..., str]
-    command: str
+SIGHT_ROWS = Source(
+    name="sight/rows",
+    file="rows.jsonl",
+    variable="SIGHT_DATA",
+    kind=SIGHT,
+    command="sight.write",
+    prompt_hash=sight_questions.sha256,
+)
+SOURCES = {source.name: source for one in BENCHMARKS for source in one.datasets} | {SIGHT_ROWS.name: SIGHT_ROWS}
 
 
-SOURCES = {
-    name: Source("GELAB_DATA", GELAB, file, gelab_prompts.sha256, "gelab.write")
-    for name, file in {
-        "gelab/sft": "sft.jsonl",
-        "gelab/sft_chat": "sft.jsonl",
-        "gelab/st_rl": "st_rl.jsonl",
-        "gelab/mt_rl": "mt_rl.jsonl",
-        "gelab/eval_id": "eval_id.jsonl",
-        "gelab/eval_ood": "eval_ood.jsonl",
-    }.items()
-} | {
-    "worlds/train": Source("WORLDS_DATA", WORLDS, "train.jsonl", gelab_prompts.sha256, "gelab.write_many"),
-    "worlds/eval": Source("WORLDS_DATA", WORLDS, "eval.jsonl", gelab_prompts.sha256, "gelab.write_many"),
-    "login/rows": Source("LOGIN_DATA", LOGIN, "rows.jsonl", login_prompts.sha256, "login.write"),
-    "login/tasks": Source("LOGIN_DATA", LOGIN, "tasks.jsonl", login_prompts.sha256, "login.write"),
-    "sight/rows": Source("SIGHT_DATA", SIGHT, "rows.jsonl", sight_questions.sha256, "sight.write"),
-}
-
-
-def data_folder(name: str, source: Source) -> Path:
+def data_folder(source: Source) -> Path:
     """The folder that the source's variable names."""
     folder = os.environ.get(source.variable)
     if not folder:
-        what = f"data_engine.{source.command}'s OUT"
-        raise DataError(f"dataset {name}: {source.variable} is not set: export {source.variable}=FOLDER ({what})")
+        mend = f"export {source.variable}=FOLDER (data_engine.{source.command}'s OUT)"
+        raise DataError(f"dataset {source.name}: {source.variable} is not set: {mend}")
     return Path(folder).resolve()
 
 
@@ -78,7 +52,7 @@ def checked_manifest(folder: Path, source: Source) -> dict:
     wanted, found = str(manifest["max_pixels"]), os.environ.get("MAX_PIXELS", "unset")
     if found != wanted:
         raise DataError(f"{folder}: rows are for MAX_PIXELS={wanted}, here it is {found}: export MAX_PIXELS={wanted}")
-    if manifest["prompt_sha256"] != source.prompt_sha256():
+    if manifest["prompt_sha256"] != source.prompt_hash():
         raise DataError(f"{folder}: rows were written by another prompt builder: write them again")
     return manifest
 
@@ -133,18 +107,17 @@ class CheckedLoader(DatasetLoader):
         super().__init__(**{**kwargs, "strict": True})
 
     def load(self, dataset_syntax=None, dataset_meta=None, *, use_hf=None):
-        name = dataset_meta.dataset_name
-        source = SOURCES[name]
-        folder = data_folder(name, source)
+        source = SOURCES[dataset_meta.dataset_name]
+        folder = data_folder(source)
         manifest = checked_manifest(folder, source)
         # all of them now: the host caches what a preprocessor made, and then would not ask it again
-        paths = {f: str(verified_path(folder, f, source.kind, manifest)) for f in {source.file, *pictures(manifest)}}
+        paths = {f: str(verified_path(folder, f, manifest)) for f in {source.file, *pictures(manifest)}}
         dataset_syntax.dataset = paths[source.file]
         dataset_syntax.dataset_type = "path"
-        rows_to_rows = Chats if name.endswith("_chat") else AbsolutePaths
+        rows_to_rows = Chats if source.chat else AbsolutePaths
         meta = dataclasses.replace(dataset_meta, preprocess_func=rows_to_rows(folder, paths))
         rows = super().load(dataset_syntax, meta, use_hf=use_hf)
-        dataset_syntax.dataset = name  # the host writes it into a column of that name
+        dataset_syntax.dataset = source.name  # the host writes it into a column of that name
         return rows
 
 

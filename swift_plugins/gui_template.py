@@ -19,7 +19,8 @@ from swift.template import TEMPLATE_MAPPING, register_template
 from swift.template.templates.qwen import Qwen2_5VLTemplate, Qwen3VLTemplate
 from swift.template.utils import get_token_backed_response_ids
 
-from data_engine.gelab.prompts import IMAGE, SYSTEM
+from data_engine.benchmarks import BENCHMARKS
+from data_engine.gelab.prompts import IMAGE
 
 IMAGE_TOKEN, VIDEO_TOKEN = "<|image_pad|>", "<|video_pad|>"
 VISION_TOKENS = (IMAGE_TOKEN, VIDEO_TOKEN, "<|vision_start|>", "<|vision_end|>")
@@ -112,9 +113,9 @@ class GelabQwen3VLTemplate(_CheckedQwenVL, Qwen3VLTemplate):
 
 def _register(family: str, template_cls: type) -> None:
     """The host's own description of the family, with our class and system prompt."""
-    for benchmark, system in ("gelab", SYSTEM), ("login", None):
+    for one in BENCHMARKS:
         host = copy.deepcopy(TEMPLATE_MAPPING[family])  # its lists are filled in place when a tokenizer arrives
-        ours = {"template_type": f"{benchmark}_{family}", "template_cls": template_cls, "default_system": system}
+        ours = {"template_type": f"{one.name}_{family}", "template_cls": template_cls, "default_system": one.system}
         register_template(dataclasses.replace(host, **ours), exist_ok=True)
 
 

@@ -19,6 +19,8 @@ from pathlib import Path
 from checkup import data, machine
 from checkup.findings import FAULT, Finding, fault
 
+from data_engine.benchmark import Benchmark
+from data_engine.benchmarks import BENCHMARKS
 from data_engine.cli import Parser, command, positive
 from data_engine.dataset import DataError
 from data_engine.foreign import read_object
@@ -29,13 +31,14 @@ from data_engine.model_folder import base_and_adapters, base_folder
 def parser() -> Parser:
     parser = Parser(__doc__, "python tools/doctor.py --model CKPT --data data/base")
     parser.add_argument("--model", required=True, help="checkpoint folder: base model, trained, or LoRA adapter")
-    parser.add_argument("--data", type=Path, required=True, help="folder of rows, of GE-Lab or of forms")
+    parser.add_argument("--data", type=Path, required=True, help="folder of rows, of any benchmark")
     parser.add_argument("--world", type=Path, help="GE-Lab: the world to walk; default: the one in DATA")
     parser.add_argument("--out", type=Path, help="folder of an evaluation to be gone on with")
     train = parser.add_argument_group("how training will be started")
     train.add_argument("--template", help="its --template; default: ours for benchmark and family")
     train.add_argument("--system", help="its --system; recipes give none")
-    train.add_argument("--tuner", choices=("full", "lora", "none"), help="default: full for GE-Lab, lora for forms")
+    usual = ", ".join(f"{one.tuner} for {one.title}" for one in BENCHMARKS)
+    train.add_argument("--tuner", choices=("full", "lora", "none"), help=f"default: {usual}")
     train.add_argument("--batch", type=positive, default=2, metavar="N", help="its --per_device_train_batch_size")
     parser.add_argument("--rows", type=positive, default=20, metavar="N", help="gold rows to send both ways")
     parser.add_argument("--json", action="store_true", help="print the findings as JSON")
@@ -46,8 +49,8 @@ def findings(args: argparse.Namespace) -> Iterator[Finding]:
     """All findings, the cheap ones first. Raises DataError on wrong use."""
     benchmark, manifest = data.open_data(args.data)
     base = base_folder(args.model)
-    if args.world and benchmark.name != "gelab":
-        raise DataError(f"--world {args.world}: forms have no world; leave it out")
+    if args.world and not benchmark.world_kind:
+        raise DataError(f"--world {args.world}: rows of {benchmark.title} have no world; leave it out")
     yield from machine.check_versions(machine.pins((machine.REPO / "requirements.txt").read_text(encoding="utf-8")))
     pixels = data.check_max_pixels(args.data, manifest)
     yield pixels
@@ -59,7 +62,7 @@ def findings(args: argparse.Namespace) -> Iterator[Finding]:
     yield weights
     proof = list(data.check_rows(args.data, benchmark, args.rows))
     yield from proof
-    world = args.world or (args.data / "world" if benchmark.name == "gelab" else None)
+    world = args.world or (args.data / "world" if benchmark.world_kind else None)
     walkable = None
     if world:
         walkable = data.check_world(world, manifest, args.data)
@@ -76,7 +79,7 @@ def findings(args: argparse.Namespace) -> Iterator[Finding]:
 
 def both_paths(
     args: argparse.Namespace,
-    benchmark: data.Benchmark,
+    benchmark: Benchmark,
     manifest: dict,
     base: Path,
     world: Path | None,

@@ -15,29 +15,17 @@ from pathlib import Path
 
 import msgspec
 
+from data_engine.benchmark import Protocol
+from data_engine.benchmarks import ANSWER_FILES, PROTOCOLS
 from data_engine.cli import Parser, command, real
 from data_engine.dataset import DataError
 from data_engine.foreign import read_growing, read_object
-from data_engine.gelab import metrics as gelab
 from data_engine.hostlog import STEP, number, read_log
-from data_engine.login import metrics as login
 from data_engine.runlog import start_path
 from data_engine.shapes import Count, Number
 
-RESULTS = ("predictions.jsonl", "trajectories.jsonl")
 LEARNING = ("loss", "token_acc", "reward", "frac_reward_zero_std", "num_turns")  # what a log line may hold
 
-
-def _picked(metrics: Callable[[list[dict]], dict], *names: str) -> Callable[[list[dict]], dict]:
-    return lambda rows: {name: metrics(rows)[name] for name in names}
-
-
-SCORES = {  # kind of run.json -> what reads a line of its results, their running score
-    "gelab-static": (gelab.answered, _picked(gelab.static_metrics, "step_all")),
-    "gelab-interactive": (gelab.read_trajectory, _picked(gelab.interactive_metrics, "pass_at_1", "greedy")),
-    "login-steps": (login.answered, _picked(login.strict_metrics, "step_accuracy")),
-    "login-closed-loop": (login.read_trajectory, _picked(login.closed_loop_metrics, "success_rate")),
-}
 AGAIN = "this run cannot be continued, start it anew"
 
 
@@ -151,16 +139,16 @@ def newest_checkpoint(folder: Path) -> tuple[int, int | None]:
 def evaluation(folder: Path, now: float) -> Progress:
     """An evaluation, from its results file and what stands beside it."""
     run = _read(folder / "run.json", Record)
-    results = results_of(folder, run.get("kind"))
+    protocol = PROTOCOLS.get(run.get("kind"))
+    results = results_of(folder, protocol)
     start = _read(start_path(results), Start)
-    read, measure = SCORES.get(run.get("kind"), (dict, dict))
-    rows = read_growing(results, read)
+    rows = read_growing(results, protocol.read if protocol else dict)
     silent = now - results.stat().st_mtime if rows else None
     since = results.stat().st_mtime - start["at"] if start and rows else 0
     new = len(rows) - start.get("done", 0)
-    scored = measure(rows) if rows and run.get("kind") in SCORES else {}
+    scored = protocol.headline(rows) if rows and protocol else {}
     score = {name: value for name, value in scored.items() if value is not None}
-    unit = "episodes" if results.name == "trajectories.jsonl" else "rows"
+    unit = protocol.unit if protocol else "rows"
     per_second = new / since if since > 0 and new > 0 else None
     total = start.get("items", expected(run))
     return Progress(str(results.parent), "evaluation", len(rows), total, unit, per_second, silent, score)
@@ -195,10 +183,10 @@ def _readable(folder: Path, what: str, look: Callable[[], Progress]) -> Progress
         return Progress(str(folder), what, 0, None, unit, None, None, fault=str(error))
 
 
-def results_of(folder: Path, kind: str | None) -> Path:
+def results_of(folder: Path, protocol: Protocol | None) -> Path:
     """The results file of an evaluation, or the one it will have."""
-    default = RESULTS[0] if kind in ("gelab-static", "login-steps") else RESULTS[1]
-    return next((folder / name for name in RESULTS if (folder / name).exists()), folder / default)
+    names = (protocol.answers_file,) if protocol else ANSWER_FILES
+    return next((folder / name for name in names if (folder / name).exists()), folder / names[-1])
 
 
 def show(found: list[Progress], root: Path, as_json: bool) -> None:

@@ -14,13 +14,12 @@ from pathlib import Path
 import msgspec
 from tqdm import tqdm
 
+from data_engine.benchmark import Benchmark
+from data_engine.benchmarks import BENCHMARKS, OF_FOLDERS
 from data_engine.cli import Parser, command, positive
 from data_engine.dataset import MANIFEST, DataError
 from data_engine.faults import Report
 from data_engine.foreign import read_object
-from data_engine.gelab import verify as gelab
-from data_engine.login import verify as login
-from data_engine.login.write import KIND as LOGIN
 from data_engine.shapes import Count
 
 SHOWN = 20  # lines per kind of fault; --json has them all
@@ -68,11 +67,18 @@ def show(name: str, count: int) -> None:
 
 
 def manifest_of(folder: Path) -> dict:
-    """The manifest, as far as it can be read; where it cannot, forms are told by their ``images/``."""
+    """The manifest, as far as it can be read."""
     try:
         return read_object(folder / MANIFEST, Kind)
     except DataError:
-        return {"kind": LOGIN if (folder / "images").is_dir() else None}
+        return {}
+
+
+def benchmark_of(folder: Path, manifest: dict) -> Benchmark:
+    """Whose folder it is: by its manifest, else by its pictures. Others: the first, whose proof says what is wrong."""
+    if manifest:
+        return OF_FOLDERS.get(manifest["kind"], BENCHMARKS[0])
+    return next((one for one in BENCHMARKS if one.pictures and (folder / one.pictures).is_dir()), BENCHMARKS[0])
 
 
 def size(folder: Path, manifest: dict, limit: int | None) -> int:
@@ -84,10 +90,9 @@ def size(folder: Path, manifest: dict, limit: int | None) -> int:
 def prove(folder: Path, limit: int | None, done: Callable[[str, int], None]) -> Report:
     """The proof by the benchmark of the folder, with a bar on stderr if it takes longer. Raises DataError."""
     manifest = manifest_of(folder)
-    proof = login if manifest["kind"] == LOGIN else gelab
     total = size(folder, manifest, limit)
     with tqdm(total=total, desc="verify", unit="item", delay=SHORT, dynamic_ncols=True) as bar:
-        return proof.verify(folder, limit, done, bar.update)
+        return benchmark_of(folder, manifest).verify(folder, limit, done, bar.update)
 
 
 @command("verify_data")

@@ -46,7 +46,7 @@ def blank(data: Path, out: Path) -> dict:
 
     def fill(folder: NewFolder) -> dict:
         for name in rows["rows"]:
-            folder.copy(verified_path(data, name, ROWS, rows), name)
+            folder.copy(verified_path(data, name, rows), name)
         _write_world(folder, world, png(picture), twin)
         return kept | twin
 

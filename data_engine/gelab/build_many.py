@@ -22,11 +22,12 @@ from ..cli import Parser, command, positive, whole
 from ..dataset import MANIFEST, DataError, read_manifest, sha256, versions, write_json
 from ..folder import check_arguments, only_writer
 from ..seeds import rng
+from ..shapes import Collection, manifest_kind
 from ..shards import run_shards
 from .build import build, options
 from .world import KIND as WORLD_KIND
 
-KIND = "gelab-worlds"
+KIND = manifest_kind("gelab-worlds", Collection)
 SHARD = 16  # worlds that a worker is given at a time: below a second of small worlds
 _NAME = re.compile(r"(\d{6,})(\.part-[0-9a-f]{12})?|\.(\d{6,})\.lock")  # a world, or what a killed run left of it
 

@@ -154,7 +154,7 @@ def static_metrics(rows: Sequence[dict]) -> dict:
         "grounding": kind("grounding"),
         "caption": kind("caption"),
         **_tasks(steps),
-        "parts": {name: _mean(getattr(s["parts"], name) for _, s in steps) for name in _PARTS},
+        "parts": {name: _mean(getattr(s["parts"], name) for _, s in steps) for name in PARTS},
         "rows_by_kind": dict(sorted(Counter(s["kind"] for _, s in scored).items())),
         "parse_failures": _count(s.get("failure") for _, s in scored),
         "out_of_range": sum(s.get("out_of_range", False) for _, s in scored),
@@ -176,7 +176,7 @@ def _interval_over_tasks(scored: Iterable[tuple[dict, dict]]) -> list[float] | N
     return interval((sum(r), len(r)) for r in rights.values())
 
 
-_PARTS = ("type", "coord", "intent", "format")
+PARTS = ("type", "coord", "intent", "format")
 
 
 def _count(values: Iterable[str | None]) -> dict[str, int]:

@@ -23,13 +23,14 @@ from ..dataset import MANIFEST, DataError, read_manifest
 from ..folder import NewFolder
 from ..geometry import Size
 from ..pictures import read_picture
+from ..shapes import WorldManifest, manifest_kind
 from .structure import dump_structure, from_structure, parse_structure, to_structure
 from .style import Style
 
 __all__ = ["KIND", "STRUCTURE", "World", "check_apart", "dump_structure", "fingerprint", "from_structure"]
 __all__ += ["hash_pixels", "picture_path", "read_pixels", "to_structure"]
 
-KIND = "gelab-world"
+KIND = manifest_kind("gelab-world", WorldManifest)
 STRUCTURE = "ui_structure.json"
 _AGAIN = "build it again, or get it again where it came from"
 

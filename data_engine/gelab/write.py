@@ -18,13 +18,14 @@ from ..cli import Parser, command, positive, whole
 from ..dataset import DataError
 from ..folder import NewFolder, make_folder
 from ..geometry import Size, fits_patches
+from ..shapes import ScoredRows, manifest_kind
 from . import prompts
 from .graph import PageGraph, WorldError
 from .rows import RowMaker, episode_row, task_row, without_answer
 from .tasks import Task, all_tasks, subtree_pages
 from .world import World, check_apart
 
-KIND = "gelab-rows"
+KIND = manifest_kind("gelab-rows", ScoredRows)
 EDGE_COPIES = {"union": 6, "separate": 2}  # 685 x 6 = 4,110 closes the paper's 60,864; the public fork repeats twice
 
 

@@ -23,6 +23,7 @@ from ..dataset import MANIFEST, DataError, read_manifest, sha256
 from ..folder import NewFolder, make_folder
 from ..geometry import Size
 from ..seeds import rng
+from ..shapes import Rows, manifest_kind
 from . import prompts
 from .build_many import KIND as WORLDS_KIND
 from .graph import PageGraph
@@ -32,7 +33,7 @@ from .tasks import Task
 from .world import World, check_apart
 from .write import check_page_size
 
-KIND = "gelab-many-rows"
+KIND = manifest_kind("gelab-many-rows", Rows)
 SPLITS = ("train", "eval")
 
 

@@ -15,12 +15,13 @@ from ..cli import Parser, command, positive, size, whole
 from ..dataset import DataError
 from ..folder import NewFolder, make_folder
 from ..geometry import fits_patches
+from ..shapes import Forms, manifest_kind
 from . import prompts
 from .forms import SCENARIOS, View
 from .rows import Step, episode_rows, script, seen, task_row
 from .tasks import MODES, PAGE_SIZE, PROTOCOLS, SPLITS, Options, Task, tasks
 
-KIND = "login-rows"
+KIND = manifest_kind("login-rows", Forms)
 ROWS, TASKS = "rows.jsonl", "tasks.jsonl"
 
 

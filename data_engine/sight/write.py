@@ -14,10 +14,11 @@ from ..dataset import DataError
 from ..folder import NewFolder, make_folder
 from ..gelab.render import png
 from ..geometry import Size, fits_patches
+from ..shapes import Rows, manifest_kind
 from . import questions, screens
 from .curriculum import STAGES, rows
 
-KIND = "sight-rows"
+KIND = manifest_kind("sight-rows", Rows)
 
 
 def write(out: Path, stage: str, count: int, seed: int, page_size: Size = screens.PAGE) -> dict:

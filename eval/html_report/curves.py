@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from data_engine.benchmarks import BENCHMARKS
 from data_engine.hostlog import log_rows, number
 
 # Title -> (scale, keys or a pattern of them). A panel without a value is left out.
@@ -30,6 +31,7 @@ NAMES = {
     "completions/clipped_ratio": "answers cut off",
     "rewards/GelabParseRate/mean": "answers that can be read",
 }
+_OWNERS = "|".join(one.name.capitalize() for one in BENCHMARKS)  # beginnings of the names of rewards
 POINTS = 400  # of a line; longer logs are thinned, the last point stays
 
 
@@ -68,7 +70,7 @@ def _keys(rows: Sequence[dict], wanted: tuple[str, ...] | re.Pattern) -> list[st
 
 def _line(rows: Sequence[dict], key: str) -> dict:
     points = [[row["step"], value] for row in rows if (value := number(row.get(key))) is not None]
-    part = re.fullmatch(r"rewards/(?:Gelab|Login)?(\w+)/mean", key)
+    part = re.fullmatch(rf"rewards/(?:{_OWNERS})?(\w+)/mean", key)
     return {"name": NAMES.get(key) or (part[1] if part else key.rpartition("/")[2]), "points": thinned(points)}
 
 

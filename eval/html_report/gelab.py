@@ -6,24 +6,33 @@ from collections.abc import Sequence
 from functools import partial
 from itertools import groupby
 
+from PIL import Image
+from results import Score as Scored
+
 from data_engine import bootstrap
 from data_engine.failures import RIGHT
 from data_engine.gelab import failures
 from data_engine.gelab.actions import Click, parse
+from data_engine.gelab.benchmark import INTERACTIVE, STATIC
 from data_engine.gelab.graph import PageGraph
-from data_engine.gelab.metrics import interactive_metrics, static_metrics
 from data_engine.gelab.ring import ring_places
 from data_engine.gelab.world import World
 from data_engine.geometry import box_to_thousand
 
 from .diagnosis import Step, Walk, cut
-from .scan import Score
+from .library import Library
+from .pictures import Pictures
+from .score import NotShown, Score
 
+SHAPES = dict.fromkeys((STATIC.kind, INTERACTIVE.kind), Scored)
+ASKED, DONE = failures.ASKED, failures.DONE
+PARTNERS = ("oracle", "random", "blind")
+NOTE = "Whiskers: 95 % bootstrap interval over tasks. Arrival: mean over sampled attempts."
 COLUMNS = {  # heading -> (kind of score, metric)
-    "steps right": ("gelab-static", "step_all"),
-    "Pass@1": ("gelab-interactive", "pass_at_1"),
-    "Pass@k": ("gelab-interactive", "pass_at_k"),
-    "greedy": ("gelab-interactive", "greedy"),
+    "steps right": (STATIC.kind, "step_all"),
+    "Pass@1": (INTERACTIVE.kind, "pass_at_1"),
+    "Pass@k": (INTERACTIVE.kind, "pass_at_k"),
+    "greedy": (INTERACTIVE.kind, "greedy"),
 }
 HEADINGS = {
     "steps right": "one teacher-forced answer right: icon named and hit, or complete",
@@ -35,14 +44,45 @@ HEADINGS = {
 
 def metrics(score: Score) -> dict:
     """As its metrics.json has them; of the answers so far while it runs."""
-    if score.finished:
-        return score.result["metrics"]
-    return (interactive_metrics if score.kind == "gelab-interactive" else static_metrics)(score.answers)
+    return score.result["metrics"] if score.finished else score.protocol.metrics(score.answers)
 
 
-def walks(score: Score, world: World) -> list[Walk]:
-    """The episodes of a score; the rows of a teacher-forced one are put together by task."""
-    if score.kind == "gelab-interactive":
+def values(scores: list[Score]) -> tuple[list[dict], dict[str, list]]:
+    """(columns, agent -> values): the metrics of held-out scores first."""
+    results = {(score.agent, score.set, score.kind): metrics(score) for score in scores}
+    sets = dict.fromkeys(["held out", "held in", *(score.set for score in scores)])
+    columns = [(name, head, *COLUMNS[head]) for name in sets for head in COLUMNS]
+    rows = {
+        agent: [results.get((agent, name, kind), {}).get(metric) for name, _, kind, metric in columns]
+        for agent in dict.fromkeys(score.agent for score in scores)
+    }
+    return [{"set": name, "name": head} for name, head, _, _ in columns], rows
+
+
+def chart(score: Score) -> tuple[str, str, list] | None:
+    """Success by path length."""
+    played = score.kind == INTERACTIVE.kind
+    return (f"Arrival, {score.set}", "clicks on the shortest path", by_length(score)) if played else None
+
+
+def walks(score: Score, library: Library, pictures: Pictures) -> tuple[list[Walk], dict[str, World]]:
+    """The episodes of a score, and its world. Raises DataError, NotShown."""
+    world = library.world(score, World)
+    if world is None:
+        raise NotShown.without("world is")
+    for page in world.graph.pages:
+        pictures.add(f"{world.fingerprint}/{page}", partial(_screenshot, world, page))
+    return _episodes(score, world), {world.fingerprint: world}
+
+
+def _screenshot(world: World, page: str) -> Image.Image:
+    """Raises DataError where it is missing or was changed."""
+    return Image.fromarray(world.screenshot(page))
+
+
+def _episodes(score: Score, world: World) -> list[Walk]:
+    """The rows of a teacher-forced score are put together by task."""
+    if score.kind == INTERACTIVE.kind:
         return [_played(world, row) for row in score.read(partial(failures.read_walk, world.graph))]
     rows = [row for row in score.read(partial(failures.read_answered, world.graph)) if failures.is_step(row)]
     return [_forced(world, list(group)) for _, group in groupby(rows, key=lambda row: row["task"])]
@@ -150,15 +190,17 @@ def by_length(score: Score) -> list[list[float]]:
     return points
 
 
-def boxes(world: World) -> list[list[int]]:
-    """Every place at which an element stands on some page, in 0..1000."""
+def backdrop(maps: dict[str, World]) -> dict:
+    """Every place at which an element stands on some page of the world."""
+    (world,) = maps.values()
     graph = world.graph
     places = {tuple(box_to_thousand(e.box, graph.canvas)) for page in graph.pages.values() for e in page.elements}
-    return [list(place) for place in sorted(places)]
+    return {"boxes": [list(place) for place in sorted(places)], "size": list(world.page_size)}
 
 
-def page_map(graph: PageGraph) -> dict:
+def page_map(world: World) -> dict:
     """The tree of pages around its root, in -1..1, the first leaf on top."""
+    graph = world.graph
     places = ring_places(graph)
     far = max(depth for depth, _ in places.values()) or 1
     nodes = {}

@@ -1,15 +1,9 @@
 """What a stranger should know first: a few sentences made of the numbers."""
 
+from data_engine.benchmarks import PROTOCOLS
 from data_engine.failures import KINDS
 
-from .scan import AGENTS, ORDER, REFERENCES
-
-DOES = {  # kind of a score -> what one success is called
-    "gelab-interactive": "{agent} arrives in {good} of {count} {set} walks",
-    "gelab-static": "{agent} answers {good} of {count} {set} right",
-    "login-closed-loop": "{agent} fills in {good} of {count} forms",
-    "login-steps": "{agent} answers {good} of {count} steps right",
-}
+from .score import AGENTS, ORDER, REFERENCES
 
 
 def sentences(data: dict) -> list[str]:
@@ -54,8 +48,8 @@ def _same(one: dict, other: dict) -> bool:
 
 def _reach(d: dict) -> str:
     good = d["count"] - sum(d["failures"].values())
-    said = DOES[d["kind"]].format(agent=d["agent"], good=good, count=d["count"], set=d["set"].replace("held ", "held-"))
-    return f"{said} ({percent(good / d['count'])})"
+    names = {"agent": d["agent"], "good": good, "count": d["count"], "set": d["set"].replace("held ", "held-")}
+    return f"{PROTOCOLS[d['kind']].sentence.format(**names)} ({percent(good / d['count'])})"
 
 
 def percent(share: float) -> str:

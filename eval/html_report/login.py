@@ -7,30 +7,36 @@ from functools import partial
 from pathlib import Path
 
 from PIL import Image
+from results import Loop, Steps
 
 from data_engine.dataset import verified_path
 from data_engine.failures import RIGHT
 from data_engine.geometry import Box
-from data_engine.login import failures
+from data_engine.login import env, failures
 from data_engine.login.actions import KINDS, Action, Click, ParseFailure, format_action
-from data_engine.login.env import DONE, MISFIRE, REJECTED
+from data_engine.login.benchmark import CLOSED_LOOP, STEPS
 from data_engine.login.forms import CANVAS, Element
-from data_engine.login.metrics import Judged, classic_metrics, closed_loop_metrics, judge, strict_metrics
+from data_engine.login.metrics import Judged, judge, strict_metrics
 from data_engine.login.tasks import Task, options_of, tasks
 
 from .diagnosis import Step, Walk, cut
+from .library import Library
 from .pictures import Pictures
-from .scan import Score
+from .score import REFERENCES, NotShown, Score
 
+SHAPES = {STEPS.kind: Steps, CLOSED_LOOP.kind: Loop}
+ASKED, DONE = failures.ASKED, failures.DONE
+PARTNERS = ()  # they stand in each metrics.json
+NOTE = ""
 COLUMNS = {  # heading -> (kind of score, part of its metrics.json, metric)
-    "action type": ("login-steps", "metrics", "action_type_accuracy"),
-    "steps right": ("login-steps", "strict", "step_accuracy"),
-    "clicks right": ("login-steps", "strict", "click_accuracy"),
-    "texts right": ("login-steps", "strict", "text_accuracy"),
-    "episodes right": ("login-steps", "strict", "episode_success_rate"),
-    "forms accepted": ("login-closed-loop", "metrics", "success_rate"),
+    "action type": (STEPS.kind, "metrics", "action_type_accuracy"),
+    "steps right": (STEPS.kind, "strict", "step_accuracy"),
+    "clicks right": (STEPS.kind, "strict", "click_accuracy"),
+    "texts right": (STEPS.kind, "strict", "text_accuracy"),
+    "episodes right": (STEPS.kind, "strict", "episode_success_rate"),
+    "forms accepted": (CLOSED_LOOP.kind, "metrics", "success_rate"),
 }
-FATAL = (REJECTED, MISFIRE, DONE)  # outcomes that end an episode
+FATAL = (env.REJECTED, env.MISFIRE, env.DONE)  # outcomes that end an episode
 HEADINGS = {
     "action type": "the kind of action alone, as published (classic)",
     "steps right": "type, place and text right (strict), with the right history",
@@ -46,9 +52,30 @@ def metrics(score: Score) -> dict:
     """``{"metrics", "strict", "baselines"}`` as metrics.json has them; of the answers so far while it runs."""
     if score.finished:
         return score.result
-    if score.kind == "login-closed-loop":
-        return {"metrics": closed_loop_metrics(score.answers)}
-    return {"metrics": classic_metrics(score.answers), "strict": strict_metrics(score.answers)}
+    strict = {"strict": strict_metrics(score.answers)} if score.kind == STEPS.kind else {}
+    return {"metrics": score.protocol.metrics(score.answers), **strict}
+
+
+def values(scores: list[Score]) -> tuple[list[dict], dict[str, list]]:
+    """(columns, agent -> values): reference policies that stand in an agent's metrics.json come first."""
+    results = {(score.agent, score.kind): metrics(score) for score in scores}
+    agents = dict.fromkeys(score.agent for score in scores)
+    rows = {
+        agent: [_value(results, agent, head) for head in COLUMNS]
+        for agent in [name for name in REFERENCES if name not in agents] + list(agents)
+    }
+    rows["ceiling"] = [ceiling(results.values(), head) for head in COLUMNS]
+    return [{"set": "", "name": head} for head in COLUMNS], rows
+
+
+def _value(results: dict, agent: str, head: str) -> float | None:
+    """From the agent's own score; of a reference policy, from another agent's, where it stands beside it."""
+    kind, part, metric = COLUMNS[head]
+    own = results.get((agent, kind))
+    if own is not None:
+        return own.get(part, {}).get(metric)
+    of = [baseline(result, part, agent) for (_, k), result in results.items() if k == kind]
+    return next((beside.get(metric) for beside in of if beside), None)
 
 
 def baseline(result: dict, part: str, name: str) -> dict | None:
@@ -83,9 +110,18 @@ class Exchange:
     picture: str
 
 
-def walks(score: Score, known: dict[str, Task], folder: Path, manifest: dict, pictures: Pictures) -> list[Walk]:
-    """The episodes of a score; ``folder`` holds the rows' pictures, ``manifest`` their hashes."""
-    if score.kind == "login-closed-loop":
+def walks(score: Score, library: Library, pictures: Pictures) -> tuple[list[Walk], dict[str, Task]]:
+    """The episodes of a score, and its tasks. Raises DataError, NotShown."""
+    rows = library.rows(score)
+    if rows is None:
+        raise NotShown.without("rows are")
+    known = forms(rows[1])
+    return _episodes(score, known, *rows, pictures), known
+
+
+def _episodes(score: Score, known: dict[str, Task], folder: Path, manifest: dict, pictures: Pictures) -> list[Walk]:
+    """``folder`` holds the rows' pictures, ``manifest`` their hashes."""
+    if score.kind == CLOSED_LOOP.kind:
         played = score.read(partial(failures.read_walk, known))
         return [_played(known[row["key"]], row, pictures) for row in played]
     answers = score.read(partial(failures.read_answered, known))
@@ -182,12 +218,24 @@ def _due(one: Exchange) -> str:
     return f"{one.due} {one.due_element.caption}" if one.due_element else one.due
 
 
-def form_map(task: Task) -> dict:
+def backdrop(tasks: dict[str, Task]) -> dict:
+    """Every place at which an element stands on one of the first forms."""
+    boxes = [thousand(e.box) for one in list(tasks.values())[:40] for e in one.form.elements]
+    return {"boxes": boxes, "size": list(next(iter(tasks.values())).options.page_size)}
+
+
+def page_map(task: Task) -> dict:
     """The form as a map: each element's box and middle in -1..1, and its caption."""
     boxes = {e.name: [round(v / 500 - 1, 3) for v in thousand(e.box)] for e in task.form.elements}
     nodes = {name: [(b[0] + b[2]) / 2, (b[1] + b[3]) / 2] for name, b in boxes.items()}
     captions = {element.name: element.caption for element in task.form.elements}
     return {"nodes": nodes, "edges": [], "boxes": boxes, "captions": captions}
+
+
+def chart(score: Score) -> tuple[str, str, list] | None:
+    """Right answers by step."""
+    asked = score.kind == STEPS.kind
+    return ("Right answers, step by step", "step of the script", by_step(score)) if asked else None
 
 
 def by_step(score: Score) -> list[list[float]]:

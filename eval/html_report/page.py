@@ -4,9 +4,12 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from data_engine.benchmarks import BENCHMARKS
+
 from . import charts
 from .lead import percent
 from .pictures import Pictures
+from .reporters import REPORTERS
 
 TEMPLATE = "template.html"
 COLOURS = 6  # of agents, of lines; the template has as many
@@ -23,7 +26,8 @@ def render(data: dict, walks: dict, pictures: Pictures) -> str:
     )
     env.filters |= {"percent": percent, "slug": charts.slug}
     env.globals |= {"charts": charts, "colours": agent_colours(data), "line_colour": line_colour}
-    return env.get_template(TEMPLATE).render(data=data, viewer=viewer(walks, pictures))
+    notes = [REPORTERS[one.name].NOTE for one in BENCHMARKS if one.title in data["benchmarks"]]
+    return env.get_template(TEMPLATE).render(data=data, viewer=viewer(walks, pictures), notes=filter(None, notes))
 
 
 def viewer(walks: dict, pictures: Pictures) -> dict:

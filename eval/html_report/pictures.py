@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 
 from PIL import Image
 
-from .scan import LeftOut
+from .score import LeftOut
 
 SIDE = 800  # pixels, longer side at most
 QUALITY = 70  # of WebP

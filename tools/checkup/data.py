@@ -4,19 +4,14 @@ import json
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 
+from data_engine.benchmark import Benchmark
+from data_engine.benchmarks import ANSWER_FILES, BENCHMARKS, OF_ROWS
 from data_engine.dataset import DataError, read_manifest, read_rows
 from data_engine.foreign import read_object
-from data_engine.gelab import verify as gelab_verify
 from data_engine.gelab.graph import WorldError
 from data_engine.gelab.world import World
-from data_engine.gelab.write import KIND as GELAB
-from data_engine.login import verify as login_verify
-from data_engine.login.write import KIND as LOGIN
-from data_engine.login.write import ROWS
 
 from .findings import Finding, fault, ok, warning
 
@@ -25,24 +20,6 @@ if EVAL not in sys.path:
     sys.path.append(EVAL)  # scripts, run by path: their modules know each other by bare names
 
 SHOWN = 3  # findings of one kind
-RESULTS = ("predictions.jsonl", "trajectories.jsonl")
-
-
-@dataclass(frozen=True)
-class Benchmark:
-    """What a folder of rows is for: the file with gold answers, ms-swift's name of it, its proof, its usual tuner."""
-
-    name: str
-    rows: str
-    dataset: str
-    proof: ModuleType
-    tuner: str
-
-
-BENCHMARKS = {
-    GELAB: Benchmark("gelab", "sft.jsonl", "gelab/sft", gelab_verify, "full"),
-    LOGIN: Benchmark("login", ROWS, "login/rows", login_verify, "lora"),
-}
 
 
 def field(path: Path, values: dict, name: str, kind: type):
@@ -55,17 +32,18 @@ def field(path: Path, values: dict, name: str, kind: type):
 def open_data(folder: Path) -> tuple[Benchmark, dict]:
     """(benchmark, manifest) of a folder of rows. Raises DataError where it is none."""
     kind = read_object(folder / "manifest.json").get("kind")
-    if not isinstance(kind, str) or kind not in BENCHMARKS:
-        raise DataError(f"{folder}: holds {kind!r}; give what data_engine.gelab.write or data_engine.login.write wrote")
+    if not isinstance(kind, str) or kind not in OF_ROWS:
+        writers = " or ".join(f"data_engine.{one.datasets[0].command}" for one in BENCHMARKS)
+        raise DataError(f"{folder}: holds {kind!r}; give what {writers} wrote")
     manifest = read_manifest(folder, kind)
     for name, type_ in (("max_pixels", int), ("files", dict)):
         field(folder / "manifest.json", manifest, name, type_)
-    return BENCHMARKS[kind], manifest
+    return OF_ROWS[kind], manifest
 
 
 def check_rows(folder: Path, benchmark: Benchmark, rows: int) -> Iterator[Finding]:
     """tools/verify_data.py on the first rows of each file: hashes, world, screenshots, prompts, answers."""
-    report = benchmark.proof.verify(folder, rows)
+    report = benchmark.verify(folder, rows)
     for kind, count in report.kinds.items():
         some = [found for found in report.faults if found.kind == kind][:SHOWN]
         for found in some:
@@ -81,9 +59,9 @@ def check_rows(folder: Path, benchmark: Benchmark, rows: int) -> Iterator[Findin
 
 def gold_rows(folder: Path, benchmark: Benchmark, count: int) -> list[dict]:
     """``count`` rows with an answer, evenly spread over the file, so that every kind of row is among them."""
-    rows = read_rows(folder / benchmark.rows)
+    rows = read_rows(folder / benchmark.gold_file)
     if not rows:
-        raise DataError(f"{folder / benchmark.rows}: holds no rows; write the rows again")
+        raise DataError(f"{folder / benchmark.gold_file}: holds no rows; write the rows again")
     picked = {round(i * (len(rows) - 1) / max(1, count - 1)) for i in range(count)}
     return [rows[i] for i in sorted(picked)]
 
@@ -119,7 +97,7 @@ def check_run(out: Path, model: str, manifest: dict) -> Iterator[Finding]:
     from common import identity  # of eval/
 
     anew = "give another --out, or remove the folder"
-    found = [out / name for name in RESULTS if (out / name).is_file()]
+    found = [out / name for name in ANSWER_FILES if (out / name).is_file()]
     if not (out / "run.json").is_file():
         if found:
             yield fault("evaluation", f"{found[0]}: no run.json beside it, so it cannot be gone on with", anew)

@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from math import prod
 from pathlib import Path
 
+from data_engine.benchmarks import BENCHMARKS
 from data_engine.dataset import DataError
 from data_engine.foreign import read_object
 from data_engine.model_folder import check_adapter, check_checkpoint, weight_shapes
@@ -56,7 +57,7 @@ def check_family(base: Path, ours: str, template: str | None) -> Finding:
     ``ours``: the template for this benchmark and family; ``template``: the one that training is given, if it is known.
     """
     family = read_object(base / "config.json").get("model_type")
-    if template and template.removeprefix("gelab_").removeprefix("login_") != family:
+    if template and template not in (family, *(f"{one.name}_{family}" for one in BENCHMARKS)):
         what = f"{template} is for another family than {base}, a {family}: training would not load its weights"
         return fault("family", what, f"export TEMPLATE={ours}")
     return ok("family", f"{family}" + ("" if template else f" (TEMPLATE is not set: export TEMPLATE={ours} to train)"))

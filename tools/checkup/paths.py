@@ -12,24 +12,19 @@ from functools import cached_property
 from pathlib import Path
 
 import checkpoint
-import gelab_static
-import login_eval
 from PIL import Image
 
+from data_engine.benchmark import Benchmark
 from data_engine.dataset import verified_path
 from data_engine.episode import Request
 from data_engine.gelab.env import NavigationEpisode
-from data_engine.gelab.metrics import score_prediction
 from data_engine.gelab.tasks import Task
 from data_engine.gelab.world import World
-from data_engine.login.scoring import reward
 from data_engine.model_folder import base_and_adapters
 
-from .data import Benchmark
 from .findings import Finding, fault, ok
 
 TOKENS = ("<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|image_pad|>", "<|vision_end|>")
-BOX_TOKENS = ("<|box_start|>", "<|box_end|>")  # GE-Lab's answers
 AROUND, SHOWN = 16, 60  # tokens and characters shown from a divergence on
 PAST = re.compile(r"\bstep\d+: ")  # an entry of GE-Lab's history
 
@@ -133,8 +128,7 @@ class Checkup:
         yield self.templates()
         self.encoded = self.training.encode(self.folder, self.manifest, self.rows)
         yield from self.pictures()
-        asked = gelab_static.request if self.benchmark.name == "gelab" else login_eval.request
-        heard = self.evaluation.hear([asked(row, self.folder) for row in self.rows])
+        heard = self.evaluation.hear([self.benchmark.request(row, self.folder) for row in self.rows])
         yield from self.prompts("evaluation", range(len(self.rows)), heard)
         yield from self.answers(self.evaluation.read([one.answer for one in self.encoded]))
         if self.world:
@@ -148,7 +142,7 @@ class Checkup:
         return max(len(one.prompt) + len(one.answer) for one in self.encoded)
 
     def special_tokens(self) -> Iterator[Finding]:
-        names = TOKENS + (BOX_TOKENS if self.benchmark.name == "gelab" else ())
+        names = TOKENS + self.benchmark.tokens
         pieces = {name: len(self.training.tokenizer.encode(name, add_special_tokens=False)) for name in names}
         broken = [f"{name} is {count} tokens" for name, count in pieces.items() if count != 1]
         if broken:
@@ -224,21 +218,12 @@ class Checkup:
                 mend = "use the tokenizer files that came with the model"
                 yield fault("gold answers", f"row {row['idx']}: {gold!r} is read back as {text!r}", mend)
                 return
-            missing = self._lost(row, text)
+            missing = self.benchmark.lost(row, text)
             if missing:
                 what = f"row {row['idx']}: the gold answer {text!r} has {missing}"
                 yield fault("gold answers", what, "write the rows again; answers must keep their special tokens")
                 return
         yield ok("gold answers", f"{len(answers)} read back from their tokens, each scores 1.0")
-
-    def _lost(self, row: dict, text: str) -> str | None:
-        """What a gold answer fails to earn; None where it earns all."""
-        if self.benchmark.name == "login":
-            return None if reward(text, row) == 1.0 else "score 0"
-        scored = score_prediction(row | {"prediction": text})
-        parts = scored.get("parts")
-        lost = [name for name in ("type", "coord", "intent", "format") if parts and not getattr(parts, name)]
-        return f"no point for {', '.join(lost)}" if lost else None if scored["right"] else "score 0"
 
 
 def quiet() -> None:

@@ -1,0 +1,13 @@
+"""The benchmarks there are. Whoever adds one enters it here; how: benchmark.py."""
+
+from .benchmark import Benchmark
+from .gelab.benchmark import GELAB
+from .login.benchmark import LOGIN
+
+BENCHMARKS: tuple[Benchmark, ...] = (GELAB, LOGIN)
+
+OF_ROWS = {one.rows_kind: one for one in BENCHMARKS}  # kind of a manifest of rows -> benchmark
+OF_FOLDERS = {kind: one for one in BENCHMARKS for kind in one.kinds}  # kind of any of its folders -> benchmark
+OF_RUNS = {protocol.kind: one for one in BENCHMARKS for protocol in one.protocols}  # kind of a run -> benchmark
+PROTOCOLS = {protocol.kind: protocol for one in BENCHMARKS for protocol in one.protocols}  # kind of a run -> protocol
+ANSWER_FILES = tuple(dict.fromkeys(protocol.answers_file for protocol in PROTOCOLS.values()))
