@@ -3,7 +3,7 @@
     python eval/probe.py --engine transformers --model CKPT --out runs/x/probe [--rows 200] [--blank]
 
 Writes OUT/screens/, OUT/predictions.jsonl (resumes) and OUT/metrics.json: for each set the share of right answers, its
-95 % interval (Wilson), and what chance gives. ``--blank`` hides the screens: what is right then was guessed.
+95 % interval, and what chance gives. ``--blank`` hides the screens: what is right then was guessed.
 """
 
 import argparse
@@ -11,13 +11,13 @@ import sys
 from collections.abc import Iterator
 
 from common import engine_flags, engine_of, finish, identity, loading, spent
-from intervals import wilson
 from PIL import Image
 
 from data_engine.answer import cleaned
 from data_engine.cli import Parser, command, positive, size
 from data_engine.dataset import DataError, read_rows
 from data_engine.episode import Request
+from data_engine.intervals import interval
 from data_engine.runlog import open_run, run_chunks
 from data_engine.sight import probe, questions, screens
 
@@ -49,10 +49,10 @@ def metrics(rows: list[dict]) -> dict:
     found: dict[str, dict] = {}
     for name in dict.fromkeys(row["set"] for row in rows):
         those = [row for row in rows if row["set"] == name]
-        right = sum(probe.right(row, row["prediction"]) for row in those)
-        low, high = wilson(right, len(those))
+        rights = [probe.right(row, row["prediction"]) for row in those]
+        low, high = interval((right, 1) for right in rights)
         chance = sum(row["chance"] for row in those) / len(those)
-        shares = {"right": right / len(those), "low": low, "high": high, "chance": chance}
+        shares = {"right": sum(rights) / len(those), "low": low, "high": high, "chance": chance}
         found[name] = {key: round(value, 4) for key, value in shares.items()} | {"rows": len(those)}
     return found | {"mean": sum(one["right"] for one in found.values()) / len(found)}
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from functools import partial
 from itertools import groupby
 
-from data_engine import bootstrap
 from data_engine.failures import RIGHT
 from data_engine.gelab import failures
 from data_engine.gelab.actions import Click, parse
@@ -15,6 +14,7 @@ from data_engine.gelab.metrics import interactive_metrics, static_metrics
 from data_engine.gelab.ring import ring_places
 from data_engine.gelab.world import World
 from data_engine.geometry import box_to_thousand
+from data_engine.intervals import interval
 
 from .diagnosis import Step, Walk, cut
 from .scan import Score
@@ -144,9 +144,9 @@ def by_length(score: Score) -> list[list[float]]:
         tasks[row["path"]][row["task"]].append(row["arrived"])
     points = []
     for length in sorted(tasks):
-        means = [sum(arrived) / len(arrived) for arrived in tasks[length].values()]
-        low, high = bootstrap.interval((mean, 1) for mean in means) or (means[0], means[0])
-        points.append([length, sum(means) / len(means), low, high, len(means)])
+        parts = [(sum(arrived), len(arrived)) for arrived in tasks[length].values()]
+        rate = sum(right for right, _ in parts) / sum(count for _, count in parts)
+        points.append([length, rate, *interval(parts), len(parts)])
     return points
 
 
