@@ -12,6 +12,7 @@ from typing import Annotated
 
 import msgspec
 from common import answers, checked_manifest, engine_and_run, engine_flags, finish, loading, spent
+from settings import Settings
 from shards import run_items, shard_flags
 
 from data_engine.cli import Parser, command
@@ -59,25 +60,21 @@ def main() -> None:
     engine_flags(parser)
     shard_flags(parser)
     args = parser.parse_args()
+    settings = Settings.of(args)
     manifest = checked_manifest(args.data)
     rows = read_lines(args.data, question, args.limit)
     for image in sorted({row["images"][0] for row in rows}):
         verified_path(args.data.parent, image, manifest=manifest)
-    engine, run = engine_and_run(args, "gelab-static", args.data, manifest)
+    engine, run = engine_and_run(settings, "gelab-static", args.data, manifest)
 
     def work(todo: Sequence[dict], write: Callable[[dict], None]) -> None:
         asked = [request(row, args.data.parent) for row in todo]
-        for row, answer in zip(todo, answers(engine, asked, args), strict=True):
+        for row, answer in zip(todo, answers(engine, asked, settings), strict=True):
             write(row | {"prediction": answer})
 
-    if run_items(args, NAME, rows, work, "static", ready=loading(engine)):
-        finish(
-            args.out / "metrics.json",
-            static_metrics(read_lines(args.out / NAME, answered)),
-            run,
-            args.json,
-            **spent(args),
-        )
+    if run_items(settings, NAME, rows, work, "static", ready=loading(engine)):
+        metrics = static_metrics(read_lines(args.out / NAME, answered))
+        finish(args.out / "metrics.json", metrics, run, args.json, **spent(settings))
 
 
 if __name__ == "__main__":
