@@ -18,7 +18,7 @@ import os
 import threading
 import time
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -27,13 +27,12 @@ import httpx
 from checkpoint import temperatures_of
 from dialects import DIALECTS
 from replies import DEADLINE, Reply, fetch, is_secret, masked, one_line
+from settings import Settings
 
 from data_engine.answer import cleaned
 from data_engine.dataset import DataError, read_json, read_rows, write_json
 from data_engine.episode import Request
 
-REPO = Path(__file__).resolve().parents[1]
-CACHE = REPO / "runs" / "api_cache"
 TRIES = 6  # of one request
 LONGEST_WAIT = 120.0  # seconds between two tries; a server that wants more ends the run
 TIMEOUT = httpx.Timeout(300.0, connect=20.0)  # seconds; a reasoning model may think for minutes
@@ -67,23 +66,14 @@ class Pace:
 
 
 class Api:
-    """An engine that asks a server; up to ``threads`` requests are under way at once."""
+    """An engine that asks a server; up to ``batch_size`` requests are under way at once."""
 
-    def __init__(
-        self,
-        name: str,
-        model: str,
-        max_new_tokens: int,
-        threads: int,
-        log: Path | None,
-        cache: Path | None = None,
-        extra: Mapping[str, object] | None = None,
-    ):
-        self.name, self.dialect, self.model = name, DIALECTS[name], model
-        self.max_new_tokens, self.threads = max_new_tokens, threads
+    def __init__(self, settings: Settings):
+        self.name, self.dialect, self.model = settings.engine, DIALECTS[settings.engine], settings.model
+        self.max_new_tokens, self.threads = settings.max_new_tokens, settings.batch_size
         self.server = (os.environ.get(self.dialect.url, "").strip() or self.dialect.public).rstrip("/")
         self.key = os.environ.get(self.dialect.key, "").strip()
-        self.log, self.cache, self.extra = log, cache or CACHE, dict(extra or {})
+        self.log, self.cache, self.extra = settings.requests, settings.cache, dict(settings.extra or {})
         self.pace, self.lock = Pace(), threading.Lock()
         self._check()
         headers = self.dialect.headers(self.key) | {"Accept-Encoding": "identity"}

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import hub
 import numpy as np
+from settings import Settings
 
 from data_engine.benchmarks import BENCHMARKS
 from data_engine.dataset import DataError, read_json, sha256
@@ -33,16 +34,16 @@ class Checkpoint:
     """What both engines share. All of the model's files are looked at at once; it is loaded when first asked, so a
     finished run is free. Raises DataError, in one line, for a model that cannot be loaded."""
 
-    def __init__(self, model: str, max_pixels: int | None, template: str | None, max_new_tokens: int, batch_size: int):
+    def __init__(self, settings: Settings, max_pixels: int | None):
         set_max_pixels(max_pixels)
-        base, self.adapters = base_and_adapters(model)
-        self.base = hub.folder_of(base, downloaded, f"{model}: its base " if self.adapters else "")
+        base, self.adapters = base_and_adapters(settings.model)
+        self.base = hub.folder_of(base, downloaded, f"{settings.model}: its base " if self.adapters else "")
         check_config(Path(self.base))
-        self.template = known_template(template) if template else template_of(self.base)
+        self.template = known_template(settings.template) if settings.template else template_of(self.base)
         check_checkpoint(Path(self.base))
         for adapter in self.adapters:
             check_adapter(Path(adapter))
-        self.max_new_tokens, self.batch_size = max_new_tokens, batch_size
+        self.max_new_tokens, self.batch_size = settings.max_new_tokens, settings.batch_size
 
     def load(self) -> None:
         """Load the model now and not with the first question, so that a bar shows the time of questions."""
@@ -168,10 +169,10 @@ def batches(requests: Sequence[Request], size: int) -> Iterator[dict[tuple, list
 class Vllm(Checkpoint):
     """ms-swift's VllmEngine: all requests at once, each with its own seed; prefixes and pictures are kept there."""
 
-    def __init__(self, *args):
+    def __init__(self, settings: Settings, max_pixels: int | None):
         if find_spec("vllm") is None:
             raise DataError("--engine vllm: vllm is not installed; pip install -r requirements-gpu.txt")
-        super().__init__(*args)
+        super().__init__(settings, max_pixels)
 
     @cached_property
     def loop(self) -> asyncio.AbstractEventLoop:

@@ -5,10 +5,13 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from api import CACHE, DIALECTS, usage
+from api import usage
+from dialects import DIALECTS
 from engines import CHECKPOINTS, ENGINES, Engine, make_engine
+from settings import CACHE, Settings
 
 from data_engine.answer import cleaned
 from data_engine.benchmark import Benchmark
@@ -19,7 +22,6 @@ from data_engine.runlog import open_run
 
 REPO = Path(__file__).resolve().parents[1]
 AT_ONCE = 4  # batches; what a killed run may have to ask again
-REQUESTS = "requests.jsonl"  # what a server was asked, in the folder of the run
 
 
 def engine_flags(parser: argparse.ArgumentParser, engines: tuple[str, ...] = ENGINES) -> None:
@@ -44,11 +46,11 @@ def engine_flags(parser: argparse.ArgumentParser, engines: tuple[str, ...] = ENG
     )
 
 
-def answers(engine: Engine, asked: Sequence[Request], args: argparse.Namespace) -> Iterator[str]:
+def answers(engine: Engine, asked: Sequence[Request], settings: Settings) -> Iterator[str]:
     """Greedy answers, in order. A checkpoint gets several batches at once, to sort them and to ask equals once."""
-    size = args.batch_size * (AT_ONCE if args.engine in CHECKPOINTS else 1)
+    size = settings.batch_size * (AT_ONCE if settings.engine in CHECKPOINTS else 1)
     for start in range(0, len(asked), size):
-        yield from map(cleaned, engine.answer(asked[start : start + size], temperature=0.0, seed=args.seed))
+        yield from map(cleaned, engine.answer(asked[start : start + size], temperature=0.0, seed=settings.seed))
 
 
 def loading(engine: Engine) -> Callable[[], object]:
@@ -56,54 +58,36 @@ def loading(engine: Engine) -> Callable[[], object]:
     return getattr(engine, "load", lambda: None)
 
 
-def set_batch_size(args: argparse.Namespace) -> None:
-    """A server has its own opinion on how many requests it wants at once."""
-    args.batch_size = args.batch_size or (16 if args.engine in DIALECTS else 64)
-
-
-def engine_of(args: argparse.Namespace, max_pixels: int, train_rows: Path | None = None) -> Engine:
+def engine_of(settings: Settings, max_pixels: int) -> Engine:
     """The engine that the flags name, its model, server and values verified; nothing is written. Raises DataError."""
-    set_batch_size(args)
-    return make_engine(
-        args.engine,
-        model=args.model,
-        train_rows=train_rows,
-        max_pixels=max_pixels,
-        template=args.template,
-        max_new_tokens=args.max_new_tokens,
-        batch_size=args.batch_size,
-        log=args.out / REQUESTS,
-        cache=args.cache,
-        extra=args.extra,
-    )
+    return make_engine(settings, max_pixels)
 
 
 def engine_and_run(
-    args: argparse.Namespace, kind: str, data: Path, manifest: dict, engine: Engine | None = None, **more: object
-) -> tuple:
+    settings: Settings, kind: str, data: Path, manifest: dict, engine: Engine | None = None, **more: object
+) -> tuple[Engine, dict]:
     """(engine, record of the run): the record holds everything that decides the answers. Raises DataError.
 
     The engine is made first, so that a wrong --engine or --model leaves no started run behind; or a benchmark gives
     one of its own as ``engine``.
     """
-    set_batch_size(args)
-    train_rows = args.train_rows or data.parent / "sft.jsonl"
+    settings = replace(settings, train_rows=settings.train_rows or data.parent / "sft.jsonl")
     own = engine is not None
-    engine = engine or engine_of(args, manifest["max_pixels"], train_rows)
+    engine = engine or engine_of(settings, manifest["max_pixels"])
     run = {
         "kind": kind,
         "data": data_record(data.name, manifest),
-        "engine": args.engine,
-        "model": identity(args.model),
-        "train_rows": sha256(train_rows) if args.engine == "blind" and not own else None,
-        "template": args.template,
-        "seed": args.seed,
-        "max_new_tokens": args.max_new_tokens,
-        "limit": args.limit,
-        **({"server": engine.server, "extra": args.extra} if args.engine in DIALECTS else {}),
+        "engine": settings.engine,
+        "model": identity(settings.model),
+        "train_rows": sha256(settings.train_rows) if settings.engine == "blind" and not own else None,
+        "template": settings.template,
+        "seed": settings.seed,
+        "max_new_tokens": settings.max_new_tokens,
+        "limit": settings.limit,
+        **({"server": engine.server, "extra": settings.extra} if settings.engine in DIALECTS else {}),
         **more,
     }
-    open_run(args.out, run)
+    open_run(settings.out, run)
     return engine, run
 
 
@@ -122,9 +106,9 @@ def world_of(run: dict) -> str | None:
     return data.get("blank_of") or data.get("fingerprint")
 
 
-def spent(args: argparse.Namespace) -> dict:
+def spent(settings: Settings) -> dict:
     """``api`` of metrics.json: tokens, seconds and cost of a run that asked a server; nothing for the others."""
-    return {"api": usage(args.out / REQUESTS, args.price)} if args.engine in DIALECTS else {}
+    return {"api": usage(settings.requests, settings.price)} if settings.engine in DIALECTS else {}
 
 
 def checked_manifest(data: Path, benchmark: Benchmark) -> dict:

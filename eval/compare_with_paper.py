@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from common import world_of
-from intervals import interval
 from published import COMPARED, PUBLISHED, Cells
 from results import AGAIN, Recorded
 
@@ -27,6 +26,7 @@ from data_engine.dataset import DataError
 from data_engine.files import write_file
 from data_engine.foreign import check as check_shape
 from data_engine.foreign import read_lines, read_object
+from data_engine.intervals import by_group, interval
 
 UNPUBLISHED = {"tasks_id.jsonl": "the paper has no interactive score of held-in tasks"}
 STAGES = {"sft": "SFT", "st_rl": "ST-RL", "mt_rl": "MT-RL"}  # beginning of an agent's name -> row of the paper
@@ -154,7 +154,7 @@ def published(spec: dict, row: str | None, column: str) -> float | None:
 
 def cell(trials: list[tuple[str, float]], beside: float | None) -> dict:
     value = 100 * sum(right for _, right in trials) / len(trials)
-    low, high = (100 * edge for edge in interval(trials))
+    low, high = (100 * edge for edge in interval(by_group(trials)))
     difference = None if beside is None else value - beside
     return {"value": value, "low": low, "high": high, "n": len(trials), "difference": difference}
 
@@ -203,7 +203,7 @@ def _difference(cell: dict | None) -> str:
     return f"{cell['difference']:+.2f}{' *' if outside else ''}"
 
 
-NOTES = """In brackets: 95 % interval of our number, a bootstrap over tasks or episodes; the published numbers come
+NOTES = """In brackets: 95 % interval of our number, over tasks or episodes; the published numbers come
 without one. `*`: the interval does not hold the published number."""
 BLANK = """`(blank screenshots)`: trained and scored on white pages, the rows the same. Page ids stand in instructions
 and histories; what such a run scores can be had from the text, so what a seeing run owes to the picture is the rest."""

@@ -5,9 +5,9 @@ from pathlib import Path
 import matplotlib
 import msgspec
 
-from data_engine.bootstrap import interval
 from data_engine.foreign import check, read_lines
 from data_engine.hostlog import log_rows, number
+from data_engine.intervals import bootstrap
 from data_engine.shapes import Count
 
 matplotlib.use("Agg")
@@ -96,9 +96,11 @@ def gain(after: dict[str, float], before: dict[str, float]) -> str:
     differences = [after[task] - before[task] for task in before if task in after]
     if not differences:
         return "n/a (they have no task in common)"
-    ends = interval((difference, 1.0) for difference in differences)
     gained = f"{100 * sum(differences) / len(differences):+.1f}"
-    return gained + (f" ({100 * ends[0]:+.1f} to {100 * ends[1]:+.1f})" if ends else "")
+    if len(differences) == 1:
+        return gained
+    low, high = bootstrap((difference, 1) for difference in differences)
+    return f"{gained} ({100 * low:+.1f} to {100 * high:+.1f})"
 
 
 class Try(msgspec.Struct):

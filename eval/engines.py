@@ -1,27 +1,25 @@
-"""The one door to a model: an engine answers requests in text. ``make_engine(name, ...)`` gives one by name.
+"""The one door to a model: an engine answers requests in text. ``make_engine(settings)`` gives the one they name.
 
 transformers, vllm   a checkpoint through ms-swift's engines: checkpoint.py
-oracle         the right answer                    random   a click anywhere, naming nothing
-blind          text only: never opens the screenshot; answers what the training rows answer to the nearest prompt
+oracle         the right answer
+random, blind  GE-Lab's policies that never look: data_engine/gelab/baselines.py
 replay         the answers of an earlier run, by key
 openai, anthropic   a model behind a server: api.py
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Protocol
 
 import msgspec
 from api import DIALECTS, Api
 from checkpoint import Transformers, Vllm
+from settings import Settings
 
 from data_engine.dataset import DataError
 from data_engine.episode import Request
 from data_engine.foreign import check, read_lines
-from data_engine.gelab.actions import format_click
-from data_engine.geometry import THOUSAND
-from data_engine.seeds import rng
+from data_engine.gelab.baselines import Blind, Random
 from data_engine.shapes import Message
 
 CHECKPOINTS = {"transformers": Transformers, "vllm": Vllm}
@@ -37,33 +35,22 @@ class Engine(Protocol):
     def answer(self, requests: Sequence[Request], temperature: float | Sequence[float], seed: int) -> list[str]: ...
 
 
-def make_engine(
-    name: str,
-    *,
-    model: str | None = None,
-    train_rows: Path | None = None,
-    max_pixels: int | None = None,
-    template: str | None = None,
-    max_new_tokens: int = 256,
-    batch_size: int = 16,
-    log: Path | None = None,
-    cache: Path | None = None,
-    extra: Mapping[str, object] | None = None,
-) -> Engine:
-    """An engine by name; the last three are a server's. Raises DataError in one line: unknown name, missing model or
-    key, wrong MAX_PIXELS."""
+def make_engine(settings: Settings, max_pixels: int | None = None) -> Engine:
+    """The engine that the settings name; ``max_pixels`` of the rows. Raises DataError in one line: unknown name,
+    missing model or key, wrong MAX_PIXELS."""
+    name, model = settings.engine, settings.model
     if name not in ENGINES:
         raise DataError(f"--engine {name}: unknown; known are {', '.join(ENGINES)}")
     if name in MODELS and not model:
         raise DataError(f"--engine {name}: needs --model ({MODELS[name]})")
     if name in CHECKPOINTS:
-        return CHECKPOINTS[name](model, max_pixels, template, max_new_tokens, batch_size)
+        return CHECKPOINTS[name](settings, max_pixels)
     if name in DIALECTS:
-        return Api(name, model, max_new_tokens, batch_size, log, cache, extra)
+        return Api(settings)
     if name == "replay":
         return Replay(Path(model))
     if name == "blind":
-        return Blind(train_rows)
+        return Blind(training_rows(settings.train_rows))
     return Oracle() if name == "oracle" else Random()
 
 
@@ -72,14 +59,6 @@ class Oracle:
 
     def answer(self, requests: Sequence[Request], temperature: object, seed: int) -> list[str]:
         return [request.gold() for request in requests]
-
-
-class Random:
-    """Clicks a uniformly random point and names no icon: the floor of interactive success."""
-
-    def answer(self, requests: Sequence[Request], temperature: object, seed: int) -> list[str]:
-        points = (rng(seed, "random", request.key).integers(0, THOUSAND + 1, 2).tolist() for request in requests)
-        return [format_click("?", "?", *point) for point in points]
 
 
 class Exchanged(msgspec.Struct):
@@ -93,31 +72,14 @@ def exchanged(row: dict) -> dict:
     return check(row, Exchanged, "row", "name training rows with --train-rows")
 
 
-class Blind:
-    """What the text alone is worth: the most frequent training answer to the same prompt, then to nearer and nearer
-    parts of it (same goal and last step, same last step, same goal), then to any prompt."""
-
-    def __init__(self, train_rows: Path | None):
-        if train_rows is None or not train_rows.is_file():
-            raise DataError(f"--engine blind: no training rows at {train_rows}; name them with --train-rows")
-        counts: dict[tuple, Counter] = defaultdict(Counter)
-        for row in read_lines(train_rows, exchanged):
-            question, answer = (message["content"] for message in row["messages"][-2:])
-            for key in _text_keys(question):
-                counts[key][answer] += 1
-        if not counts:
-            raise DataError(f"{train_rows}: holds no rows; name training rows with --train-rows")
-        self.best = {key: counter.most_common(1)[0][0] for key, counter in counts.items()}
-
-    def answer(self, requests: Sequence[Request], temperature: object, seed: int) -> list[str]:
-        return [next(self.best[key] for key in _text_keys(r.prompt) if key in self.best) for r in requests]
-
-
-def _text_keys(prompt: str) -> list[tuple]:
-    """From the whole prompt to nothing of it."""
-    task, _, history = prompt.partition(" History: ")
-    goal, last = task.rpartition(" to ")[2], history.rpartition(": ")[2]
-    return [(0, prompt), (1, goal, last), (2, last), (3, goal), (4,)]
+def training_rows(path: Path | None) -> list[dict]:
+    """Rows to learn from without looking, one or more. Raises DataError."""
+    if path is None or not path.is_file():
+        raise DataError(f"--engine blind: no training rows at {path}; name them with --train-rows")
+    rows = read_lines(path, exchanged)
+    if not rows:
+        raise DataError(f"{path}: holds no rows; name training rows with --train-rows")
+    return rows
 
 
 class Predicted(Exchanged, kw_only=True):

@@ -10,16 +10,17 @@ With ``--backend browser`` the screenshots are a real browser's (OUT/browser), a
 Writes OUT/trajectories.jsonl (resumes) and OUT/metrics.json.
 """
 
-import argparse
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import msgspec
 from common import checked_manifest, engine_and_run, engine_flags, finish, loading, spent
 from engines import Engine
+from settings import Settings
 from shards import run_items, shard_flags
 
 from data_engine.cli import Parser, command, positive, real, whole
@@ -34,7 +35,24 @@ from data_engine.gelab.tasks import Task
 from data_engine.gelab.world import World
 from data_engine.shapes import Count
 
-Item = tuple[int, dict]  # attempt, row of a task
+
+@dataclass(frozen=True)
+class Attempt:
+    """A try at a task: its number (0 is greedy), the task's row, and the temperature at which it is sampled."""
+
+    number: int
+    row: dict
+    temperature: float
+
+    @property
+    def key(self) -> str:
+        return f"{self.number}/{self.row['idx']}"
+
+
+def attempts_at(rows: Sequence[dict], sampled: int, temperature: float) -> list[Attempt]:
+    """One greedy attempt at each task, then the sampled ones. A task's attempts follow each other: what they have in
+    common is computed once."""
+    return [Attempt(i, row, temperature if i else 0.0) for row in rows for i in range(sampled + 1)]
 
 
 class TaskRow(msgspec.Struct):
@@ -75,35 +93,37 @@ def backend(name: str, world: World, folder: Path) -> Iterator[tuple[Callable, d
 
 
 def play(
-    make: Callable, engine: Engine, items: Sequence[Item], args: argparse.Namespace, write: Callable[[dict], None]
+    make: Callable,
+    engine: Engine,
+    attempts: Sequence[Attempt],
+    settings: Settings,
+    max_steps: int,
+    write: Callable[[dict], None],
 ) -> None:
-    """Play (attempt, task row) after (attempt, task row), --batch-size at a time; ``write`` gets their trajectories."""
+    """Play attempt after attempt, ``batch_size`` at a time, ``max_steps`` answers each; ``write`` gets their
+    trajectories."""
+    by_key = {attempt.key: attempt for attempt in attempts}
     episodes = (
-        make(Task(row["start"], row["goal"], row["path"]), key_of(attempt, row), args.max_steps)
-        for attempt, row in items
+        make(Task(attempt.row["start"], attempt.row["goal"], attempt.row["path"]), attempt.key, max_steps)
+        for attempt in attempts
     )
-    rows = {key_of(attempt, row): (attempt, row) for attempt, row in items}
 
     def policy(requests: list[Request]) -> list[str]:
-        heats = [0.0 if request.key.startswith("0/") else args.temperature for request in requests]
-        return engine.answer(requests, heats, args.seed)
+        temperatures = [by_key[request.key.rpartition("/")[0]].temperature for request in requests]
+        return engine.answer(requests, temperatures, settings.seed)
 
-    run_episodes(episodes, policy, args.batch_size, lambda episode: write(trajectory(episode, *rows[episode.key])))
-
-
-def key_of(attempt: int, row: dict) -> str:
-    return f"{attempt}/{row['idx']}"
+    run_episodes(episodes, policy, settings.batch_size, lambda episode: write(trajectory(episode, by_key[episode.key])))
 
 
-def trajectory(episode: NavigationEpisode, attempt: int, row: dict) -> dict:
+def trajectory(episode: NavigationEpisode, attempt: Attempt) -> dict:
     """The record of an episode: where it went, what was said, how it ended."""
     state = episode.state
     last = episode.turns[-1]["outcome"]
     ended = "arrived" if state.arrived else "premature complete" if last == "complete" else "step limit"
     return {
         "key": episode.key,
-        **{name: row[name] for name in ("idx", "task", "path", "start", "goal")},
-        "attempt": attempt,
+        **{name: attempt.row[name] for name in ("idx", "task", "path", "start", "goal")},
+        "attempt": attempt.number,
         "arrived": state.arrived,
         "declared": state.declared,
         "steps": state.steps,
@@ -129,12 +149,12 @@ def main() -> None:
     args = parser.parse_args()
     manifest = checked_manifest(args.tasks, GELAB)
     world = load_world(args.world, manifest, args.tasks)
+    settings = Settings.of(args)
     tasks = read_lines(args.tasks, partial(task_row, world.graph), args.limit)
-    # a task's attempts follow each other: what they have in common is computed once
-    items = [(attempt, row) for row in tasks for attempt in range(args.attempts + 1)]
+    attempts = attempts_at(tasks, args.attempts, args.temperature)
     with backend(args.backend, world, args.out / "browser") as (make, shown_by):
         engine, run = engine_and_run(
-            args,
+            settings,
             INTERACTIVE.kind,
             args.tasks,
             manifest,
@@ -144,15 +164,14 @@ def main() -> None:
             **shown_by,
         )
 
-        def work(todo: Sequence[Item], write: Callable[[dict], None]) -> None:
-            play(make, engine, todo, args, write)
+        def work(todo: Sequence[Attempt], write: Callable[[dict], None]) -> None:
+            play(make, engine, todo, settings, args.max_steps, write)
 
-        finished = run_items(
-            args, INTERACTIVE.answers_file, items, work, "episodes", args.attempts + 1, loading(engine)
-        )
+        name = INTERACTIVE.answers_file
+        finished = run_items(settings, name, attempts, work, "episodes", args.attempts + 1, loading(engine))
     if finished:
-        metrics = INTERACTIVE.metrics(read_lines(args.out / INTERACTIVE.answers_file, INTERACTIVE.read))
-        finish(args.out / "metrics.json", metrics, run, args.json, **spent(args))
+        metrics = INTERACTIVE.metrics(read_lines(args.out / name, INTERACTIVE.read))
+        finish(args.out / "metrics.json", metrics, run, args.json, **spent(settings))
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from common import answers, checked_manifest, engine_and_run, engine_flags, finish, loading, spent
+from settings import Settings
 from shards import run_items, shard_flags
 
 from data_engine.benchmark import Row
@@ -36,20 +37,21 @@ def main() -> None:
     engine_flags(parser)
     shard_flags(parser)
     args = parser.parse_args()
+    settings = Settings.of(args)
     manifest = checked_manifest(args.data, GELAB)
     rows = read_lines(args.data, question, args.limit)
     for image in sorted({row["images"][0] for row in rows}):
         verified_path(args.data.parent, image, manifest=manifest)
-    engine, run = engine_and_run(args, STATIC.kind, args.data, manifest)
+    engine, run = engine_and_run(settings, STATIC.kind, args.data, manifest)
 
     def work(todo: Sequence[dict], write: Callable[[dict], None]) -> None:
         asked = [request(row, args.data.parent) for row in todo]
-        for row, answer in zip(todo, answers(engine, asked, args), strict=True):
+        for row, answer in zip(todo, answers(engine, asked, settings), strict=True):
             write(row | {"prediction": answer})
 
-    if run_items(args, STATIC.answers_file, rows, work, "static", ready=loading(engine)):
+    if run_items(settings, STATIC.answers_file, rows, work, "static", ready=loading(engine)):
         metrics = STATIC.metrics(read_lines(args.out / STATIC.answers_file, STATIC.read))
-        finish(args.out / "metrics.json", metrics, run, args.json, **spent(args))
+        finish(args.out / "metrics.json", metrics, run, args.json, **spent(settings))
 
 
 if __name__ == "__main__":

@@ -9,9 +9,9 @@ OUT/metrics.json is in the published JSON schema, with the strict scores, the ce
 without a model: oracle, random (an action by chance), blind and text_only (never open a picture), replay.
 """
 
-import argparse
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from common import (
@@ -26,6 +26,7 @@ from common import (
 )
 from engines import ENGINES, Engine
 from login_score import baselines, with_predictions
+from settings import Settings
 from shards import run_items, shard_flags
 
 from data_engine.benchmark import Row
@@ -46,6 +47,15 @@ from data_engine.login.metrics import (
 )
 from data_engine.login.tasks import Task, options_of, tasks
 from data_engine.login.write import ROWS, TASKS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flags(Settings):
+    """And this script's own: the folder of the rows, which protocol, and the answers of a closed loop."""
+
+    data: Path
+    closed_loop: bool
+    max_steps: int | None
 
 
 def turn_of(request: Request) -> tuple[str, int]:
@@ -76,49 +86,49 @@ def question(row: dict) -> dict:
 # Step by step
 
 
-def step_by_step(args: argparse.Namespace, manifest: dict, rows: list[dict]) -> None:
-    asked = rows[: args.limit]
+def step_by_step(flags: Flags, manifest: dict, rows: list[dict]) -> None:
+    asked = rows[: flags.limit]
     for image in sorted({row["images"][0] for row in asked}):
-        verified_path(args.data, image, manifest=manifest)
-    engine, run = start(args, STEPS.kind, manifest, rows, ROWS)
+        verified_path(flags.data, image, manifest=manifest)
+    engine, run = start(flags, STEPS.kind, manifest, rows, ROWS)
 
     def work(todo: Sequence[dict], write: Callable[[dict], None]) -> None:
-        for row, answer in zip(todo, answers(engine, [request(row, args.data) for row in todo], args), strict=True):
+        for row, answer in zip(todo, answers(engine, [request(row, flags.data) for row in todo], flags), strict=True):
             write(*with_predictions([row], [answer]))
 
-    if not run_items(args, STEPS.answers_file, asked, work, "steps", ready=loading(engine)):
+    if not run_items(flags, STEPS.answers_file, asked, work, "steps", ready=loading(engine)):
         return
-    said = read_lines(args.out / STEPS.answers_file, answered)
+    said = read_lines(flags.out / STEPS.answers_file, answered)
     classic, strict = classic_metrics(said), strict_metrics(said)
     beside = {name: baselines(said, name, rows) for name in ("classic", "strict")}
     best = ceiling(said, lambda row: (manifest["files"][row["images"][0]], row["messages"][-2]["content"]))
     text = "\n".join(
         [
             "classic (as published: texts are not compared, episode success ignores where a click went)",
-            side_by_side({args.engine: classic} | beside["classic"]),
+            side_by_side({flags.engine: classic} | beside["classic"]),
             "\nstrict (what it takes to fill in the form)",
-            side_by_side({args.engine: strict} | beside["strict"]),
+            side_by_side({flags.engine: strict} | beside["strict"]),
             f"\nceiling of any deterministic model: type accuracy {percent(best['type_accuracy'])},"
             f" episodes {percent(best['episode_success_rate'])}",
         ]
     )
-    more = {**published_head(args, manifest), "strict": strict, "ceiling": best, "baselines": beside, **spent(args)}
-    finish(args.out / "metrics.json", classic, run, args.json, text, **more)
+    more = {**published_head(flags, manifest), "strict": strict, "ceiling": best, "baselines": beside, **spent(flags)}
+    finish(flags.out / "metrics.json", classic, run, flags.json, text, **more)
 
 
 def percent(share: float | None) -> str:
     return "n/a" if share is None else f"{share:.1%}"
 
 
-def published_head(args: argparse.Namespace, manifest: dict) -> dict:
+def published_head(flags: Flags, manifest: dict) -> dict:
     """The published schema's keys beside ``metrics``."""
-    return {"config_path": str(args.data), "backend": args.engine, "dsl_mode": options_of(manifest["arguments"]).mode}
+    return {"config_path": str(flags.data), "backend": flags.engine, "dsl_mode": options_of(manifest["arguments"]).mode}
 
 
-def start(args: argparse.Namespace, kind: str, manifest: dict, rows: list[dict], data: str) -> tuple[Engine, dict]:
+def start(flags: Flags, kind: str, manifest: dict, rows: list[dict], data: str) -> tuple[Engine, dict]:
     """(engine, record of the run)."""
-    engine = own_engine(args.engine, rows, args.closed_loop)
-    return engine_and_run(args, kind, args.data / data, manifest, engine, max_steps=args.max_steps)
+    engine = own_engine(flags.engine, rows, flags.closed_loop)
+    return engine_and_run(flags, kind, flags.data / data, manifest, engine, max_steps=flags.max_steps)
 
 
 # Closed loop
@@ -138,27 +148,27 @@ def trajectory(episode: LoginEpisode) -> dict:
     }
 
 
-def closed_loop(args: argparse.Namespace, manifest: dict, rows: list[dict]) -> None:
+def closed_loop(flags: Flags, manifest: dict, rows: list[dict]) -> None:
     options, system = options_of(manifest["arguments"]), manifest["arguments"]["system"]
-    items = tasks(options)[: args.limit]
-    engine, run = start(args, CLOSED_LOOP.kind, manifest, rows, TASKS)
-    pictures = args.out / "pictures"
+    items = tasks(options)[: flags.limit]
+    engine, run = start(flags, CLOSED_LOOP.kind, manifest, rows, TASKS)
+    pictures = flags.out / "pictures"
     pictures.mkdir(exist_ok=True)
 
     def policy(requests: list[Request]) -> list[str]:
-        return engine.answer(requests, temperature=0.0, seed=args.seed)
+        return engine.answer(requests, temperature=0.0, seed=flags.seed)
 
     def work(todo: Sequence[Task], write: Callable[[dict], None]) -> None:
-        episodes = (LoginEpisode(task, pictures, system, args.max_steps) for task in todo)
-        run_episodes(episodes, policy, args.batch_size, lambda episode: write(trajectory(episode)))
+        episodes = (LoginEpisode(task, pictures, system, flags.max_steps) for task in todo)
+        run_episodes(episodes, policy, flags.batch_size, lambda episode: write(trajectory(episode)))
 
-    if not run_items(args, CLOSED_LOOP.answers_file, items, work, "episodes", ready=loading(engine)):
+    if not run_items(flags, CLOSED_LOOP.answers_file, items, work, "episodes", ready=loading(engine)):
         return
-    metrics = closed_loop_metrics(read_lines(args.out / CLOSED_LOOP.answers_file, read_trajectory))
-    beside = {name: without_pictures(items, rows, name, args.max_steps) for name in ("oracle", *BASELINES)}
-    more = {**published_head(args, manifest), "baselines": beside, **spent(args)}
-    text = side_by_side({args.engine: metrics} | beside)
-    finish(args.out / "metrics.json", metrics, run, args.json, text, **more)
+    metrics = closed_loop_metrics(read_lines(flags.out / CLOSED_LOOP.answers_file, read_trajectory))
+    beside = {name: without_pictures(items, rows, name, flags.max_steps) for name in ("oracle", *BASELINES)}
+    more = {**published_head(flags, manifest), "baselines": beside, **spent(flags)}
+    text = side_by_side({flags.engine: metrics} | beside)
+    finish(flags.out / "metrics.json", metrics, run, flags.json, text, **more)
 
 
 def without_pictures(items: list[Task], rows: list[dict], name: str, max_steps: int | None) -> dict:
@@ -187,7 +197,7 @@ def main() -> None:
     rows = read_lines(args.data / ROWS, question)
     if not rows:
         raise DataError(f"{args.data / ROWS}: holds no rows; write the folder again")
-    (closed_loop if args.closed_loop else step_by_step)(args, manifest, rows)
+    (closed_loop if args.closed_loop else step_by_step)(Flags.of(args), manifest, rows)
 
 
 if __name__ == "__main__":

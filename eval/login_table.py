@@ -8,14 +8,15 @@ steps, three of which nobody can get right (README).
 
 import re
 import sys
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import matplotlib
 import msgspec
-from intervals import wilson
 from PIL import Image, ImageDraw, ImageFont
+from published import PUBLISHED
 from results import AGAIN, Loop, Metrics, Steps, read_score
 
 from data_engine.cli import Parser, command
@@ -33,19 +34,6 @@ from data_engine.shapes import Fraction
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 
-# Published: type accuracy, click hit rate (a 40 x 30 pixel ellipse), episode success (types alone). Of the document's
-# results by coordinates and by marks (login).
-PUBLISHED = {
-    "coord": {
-        "Qwen3-VL-2B base": (0.143, None, 0.0),
-        "Qwen3-VL-2B FT": (0.469, 0.85, 0.0),
-        "Qwen3-VL-8B base": (0.143, None, 0.0),
-        "Qwen3-VL-8B FT": (0.286, 1.0, 0.0),
-        "Claude Sonnet 4.5": (0.121, 0.0, 0.0),
-        "GPT-5.1": (0.183, 0.6, 0.0),
-    },
-    "som": {"Qwen3-VL-2B FT": (1.0, 1.0, 1.0), "Claude Sonnet 4.5": (1.0, None, None), "GPT-5.1": (1.0, None, None)},
-}
 AIMS = {"coord": {"click_accuracy": 0.95, "episode_success_rate": 0.8}, "som": {"episode_success_rate": 0.95}}
 STRICT = {  # heading -> strict metric
     "type": "type_accuracy",
@@ -65,11 +53,23 @@ STEP_NAME = re.compile(r"step_\d{1,9}")
 TURNS = 6  # of an episode that are shown
 
 
+Ends = tuple[Fraction, Fraction]
+
+
+class EpisodeEnds(msgspec.Struct):
+    episode_success_rate: Ends
+
+
+class SuccessEnds(msgspec.Struct):
+    success_rate: Ends
+
+
 class Strict(Metrics, kw_only=True):
     """Metrics of the trained model that its line and its aims need."""
 
     num_episodes: Annotated[int, msgspec.Meta(ge=1)]
     episode_success_rate: Fraction
+    intervals: EpisodeEnds
 
 
 class Checkpoint(Steps, kw_only=True):
@@ -93,6 +93,7 @@ class Base(Checkpoint, kw_only=True):
 
 class Success(Metrics, kw_only=True):
     success_rate: Fraction
+    intervals: SuccessEnds
 
 
 class Closed(Loop, kw_only=True):
@@ -108,6 +109,8 @@ class Part(msgspec.Struct):
 
     rows: Annotated[int, msgspec.Meta(ge=1)]
     right: Fraction
+    low: Fraction
+    high: Fraction
     chance: Fraction
 
 
@@ -149,28 +152,38 @@ def mode_table(mode: str, found: dict[str, dict]) -> str:
     lines = [line(name.replace("_", "-"), beside[name], loops.get(name)) for name in beside]
     lines += [line("base: the model to start from", steps[0], None)]
     lines += [line(f"**trained, {last:,} steps**", steps[last], closed["metrics"]["success_rate"])]
-    for agent, (kind, click, episode) in PUBLISHED[mode].items():
-        cells = [percent(kind), percent(click), "n/a", "n/a", percent(episode), "n/a"]
-        lines.append(f"| *{agent}, published* | " + " | ".join(f"*{cell}*" for cell in cells) + " |")
+    lines += published_lines(mode)
     head = "| agent | " + " | ".join([*STRICT, "closed loop"]) + " |\n|---|" + "---:|" * (len(STRICT) + 1)
     asked = steps[last]["num_episodes"]
-    rates = {"episode": steps[last]["episode_success_rate"], "closed loop": closed["metrics"]["success_rate"]}
-    sure = ", ".join(f"`{name}` {interval(rate, asked)}" for name, rate in rates.items())
+    rates = {"episode": (steps[last], "episode_success_rate"), "closed loop": (closed["metrics"], "success_rate")}
+    sure = ", ".join(f"`{name}` {with_interval(m[key], m['intervals'][key])}" for name, (m, key) in rates.items())
     said = [
         f"**{mode}**, {asked} episodes",
         "",
         head,
         *lines,
         "",
-        f"Trained, 95 % (Wilson): {sure}.",
+        f"Trained, 95 %: {sure}.",
         aims(mode, steps),
     ]
     return "\n".join(said)
 
 
-def interval(rate: float, asked: int) -> str:
-    """A share of ``asked`` trials with its interval, in percent."""
-    low, high = wilson(round(rate * asked), asked)
+def published_lines(mode: str) -> list[str]:
+    """The published rows of a mode: type accuracy, click hit rate or element accuracy, episode success."""
+    table, lines = PUBLISHED["login"]["tables"][mode], []
+    for agent, values in table["rows"].items():
+        row = dict(zip(table["columns"], values, strict=True))
+        click = row["element accuracy"] if row["click hit rate"] is None else row["click hit rate"]
+        shown = [row["type accuracy"], click, None, None, row["episode success"], None]
+        cells = ["n/a" if value is None else f"{value:.1f}" for value in shown]
+        lines.append(f"| *{agent}, published* | " + " | ".join(f"*{cell}*" for cell in cells) + " |")
+    return lines
+
+
+def with_interval(rate: float, ends: Sequence[float]) -> str:
+    """A rate with its 95 % interval, in percent."""
+    low, high = ends
     return f"{percent(rate)} ({percent(low)} to {percent(high)})"
 
 
@@ -185,7 +198,7 @@ def seen_before(run: Path, mode: str) -> str:
         raise DataError(f"{path}: holds {len(parts)} sets, one is shown; {AGAIN}")
     found = parts[0]
     asked = f"{found['rows']} parts of login forms asked for by name"
-    right = interval(found["right"], found["rows"])
+    right = with_interval(found["right"], (found["low"], found["high"]))
     return f"Before training, {asked}: {right}, chance {percent(found['chance'])}."
 
 

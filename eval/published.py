@@ -14,14 +14,13 @@ import msgspec
 from data_engine.dataset import read_json
 from data_engine.foreign import check
 from data_engine.gelab import benchmark as gelab
-from data_engine.gelab.metrics import answered, score_prediction
+from data_engine.gelab.metrics import COLUMNS, STEPS, answered, column, score_prediction, whole_tasks
 from data_engine.login import benchmark as login
 from data_engine.login.metrics import judge, whole
 from data_engine.shapes import Count
 
 PUBLISHED = read_json(Path(__file__).with_name("published.json"))
 HELD_IN = "eval_id.jsonl"
-STEPS = ("first_click", "middle_click", "complete")
 Trials = list[tuple[str, float]]
 Cells = dict[tuple[str, str], Trials]  # (table, column) -> trials
 
@@ -44,32 +43,18 @@ def lengths(rows: Sequence[dict]) -> list[int]:
 
 def static_cells(rows: Sequence[dict], held_in: bool) -> Cells:
     """Cells of predictions of eval_id.jsonl or eval_ood.jsonl."""
-    scored = [(row, score_prediction(row)) for row in rows]
-    steps = [(row["task"], row["path"], s["kind"], float(s["right"])) for row, s in scored if s["kind"] in STEPS]
-    tasks: dict[tuple[str, int], list[float]] = defaultdict(list)
-    for task, length, _, right in steps:
-        tasks[task, length].append(right)
-    whole = [
-        (task, length, float(all(rights))) for (task, length), rights in tasks.items() if len(rights) == length + 1
-    ]
-
-    def cell(keep: Callable[[int, str], bool]) -> Trials:
-        return [(task, right) for task, length, kind, right in steps if keep(length, kind)]
-
-    columns = {
-        "Edge": cell(lambda length, kind: kind == "first_click" or (kind == "complete" and length == 1)),
-        "Path": cell(lambda length, kind: kind == "middle_click"),
-        "Overall": cell(lambda length, kind: True),
-    }
+    steps = [(row, s) for row in rows if (s := score_prediction(row))["kind"] in STEPS]
+    columns = {name.title(): [(row["task"], float(s["right"])) for row, s in column(steps, name)] for name in COLUMNS}
     cells: Cells = {("1", f"{'ID' if held_in else 'OOD'} {name}"): trials for name, trials in columns.items()}
     if held_in:
         return cells
     cells |= {("3", name): trials for name, trials in columns.items()}
+    tasks = [(task, length, float(all(rights))) for (task, length), rights in whole_tasks(steps).items()]
     for n in lengths(rows):
-        cells["11 step", str(n)] = cell(lambda length, kind, n=n: length == n)
-        cells["11 task", str(n)] = [(task, right) for task, length, right in whole if length == n]
+        cells["11 step", str(n)] = [(row["task"], float(s["right"])) for row, s in steps if row["path"] == n]
+        cells["11 task", str(n)] = [(task, right) for task, length, right in tasks if length == n]
     cells["11 step", "all"] = columns["Overall"]
-    cells["11 task", "all"] = [(task, right) for task, _, right in whole]
+    cells["11 task", "all"] = [(task, right) for task, _, right in tasks]
     return cells
 
 

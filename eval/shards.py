@@ -13,7 +13,8 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from api import DIALECTS
+from dialects import DIALECTS
+from settings import Settings
 from tqdm import tqdm
 
 from data_engine.cli import positive
@@ -27,7 +28,7 @@ Work = Callable[[Sequence, Callable[[dict], None]], None]
 LOG = "log.txt"  # what a process of --nproc says
 
 
-def shard(text: str) -> Shard:
+def shard_of(text: str) -> Shard:
     """``I/N`` as an argument type: 0 <= I < N."""
     i, _, n = text.partition("/")
     if not (i.isdecimal() and n.isdecimal() and int(i) < int(n)):
@@ -36,14 +37,16 @@ def shard(text: str) -> Shard:
 
 
 def shard_flags(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--shard", type=shard, metavar="I/N", help="only every N-th task from I; the last one merges")
+    parser.add_argument(
+        "--shard", type=shard_of, metavar="I/N", help="only every N-th task from I; the last one merges"
+    )
     parser.add_argument(
         "--nproc", type=positive, default=1, metavar="N", help="processes, one GPU each, that share the tasks"
     )
 
 
 def run_items(
-    args: argparse.Namespace,
+    settings: Settings,
     name: str,
     items: Sequence,
     work: Work,
@@ -56,21 +59,22 @@ def run_items(
     ``group`` items that follow each other are one task. ``ready`` prepares what ``work`` needs, where anything is left
     to do. False: other shards have not finished. Raises DataError.
     """
-    if (args.shard or args.nproc > 1) and args.engine in DIALECTS:
-        raise DataError(f"--engine {args.engine}: shards are for models on this machine; raise --batch-size")
-    if args.shard and args.nproc > 1:
+    out, shard, nproc = settings.out, settings.shard, settings.nproc
+    if (shard or nproc > 1) and settings.engine in DIALECTS:
+        raise DataError(f"--engine {settings.engine}: shards are for models on this machine; raise --batch-size")
+    if shard and nproc > 1:
         raise DataError("--shard and --nproc: give one of them")
-    if args.nproc > 1:
-        _start_and_wait(args.out, name, len(items), args.nproc)
-    if not args.shard:
-        run_in_order(args.out / name, items, work, unit, ready)
+    if nproc > 1:
+        _start_and_wait(out, name, len(items), nproc)
+    if not shard:
+        run_in_order(out / name, items, work, unit, ready)
         return True
-    number, count = args.shard
-    folder = _folder(args.out, args.shard)
+    number, count = shard
+    folder = _folder(out, shard)
     folder.mkdir(exist_ok=True)
     part = [item for k, item in enumerate(items) if k // group % count == number]
     run_in_order(folder / name, part, work, unit, ready)
-    return _merged(args.out, name, [k // group % count for k in range(len(items))], count)
+    return _merged(out, name, [k // group % count for k in range(len(items))], count)
 
 
 def _folder(out: Path, which: Shard) -> Path:

@@ -34,7 +34,7 @@ COLUMNS = {  # heading -> (set, metric)
 }
 LEGEND = """In percent. `step`: one teacher-forced answer right (icon named and hit, or `complete`). `task`: every
 step of a task right. `Pass@1`: arrival within the step limit, mean over sampled attempts; `greedy`: one greedy attempt.
-In brackets: 95 %, bootstrap over tasks; nothing where all tasks came out alike.
+In brackets: 95 %, over tasks (data_engine/intervals.py); nothing at 0 and 100.
 Held in: the subtrees whose paths were trained. Held out: another subtree, of which training saw only single edges.
 
 What it is: the oracle shows that rows, environment and scores agree; random and base (before SFT) are the floor.
@@ -71,12 +71,12 @@ def summary_table(results: dict[str, dict[str, dict]]) -> str:
 
 
 def cell(metrics: dict, name: str) -> str:
-    """A rate in percent, with its interval where it has a width."""
+    """A rate in percent, with its interval where it is neither 0 nor 1."""
     value, interval = metrics.get(name), metrics.get("intervals", {}).get(name)
     if value is None:
         return "n/a"
     low, high = interval or (value, value)
-    return f"{100 * value:.1f}" + (f" ({100 * low:.0f} to {100 * high:.0f})" if low < high else "")
+    return f"{100 * value:.1f}" + (f" ({100 * low:.0f} to {100 * high:.0f})" if 0 < value < 1 and low < high else "")
 
 
 def length_table(results: dict[str, dict[str, dict]], name: str) -> str:

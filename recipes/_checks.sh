@@ -18,6 +18,14 @@ numbers() {   # numbers LEAST NAME...: whole numbers, where set; of anything els
     done
 }
 
+one_of() {   # one_of NAME WORD...: the variable holds one of the words
+    local name="$1" word
+    shift
+    for word; do [[ "${!name}" != "$word" ]] || return 0; done
+    printf -v word ', %s' "$@"
+    stop "$name=${!name}: unknown; known are ${word:2}"
+}
+
 checkpoints() {   # checkpoints FOLDER [FILE]: those in it that have FILE, not empty; oldest first
     find "$1" -path "*/checkpoint-*/${2:-trainer_state.json}" -size +0 -printf '%h\n' | sort -V
 }

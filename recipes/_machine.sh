@@ -12,7 +12,7 @@ ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 source "$ROOT/recipes/_checks.sh"
 type -P swift >/dev/null || PATH="$ROOT/.venv/bin:$PATH"    # an environment that is in use goes before the project's own
 export GELAB_DATA="${GELAB_DATA:-$ROOT/runs/gelab/data}"
-OUTPUT="${OUTPUT:-$ROOT/runs/$(basename "$(dirname "${BASH_SOURCE[1]}")")/$(basename "$0" .sh)}"
+OUTPUT="${OUTPUT:-$ROOT/runs/$(basename "$(dirname "${BASH_SOURCE[1]}")")/${recipe_name:-$(basename "$0" .sh)}}"
 PLUGINS="$ROOT/swift_plugins/register.py"    # absolute: swift writes it into the checkpoint and loads it again from there
 numbers 1 NPROC_PER_NODE NNODES MASTER_PORT SERVER_PORT MAX_PIXELS OMP_NUM_THREADS
 numbers 0 NODE_RANK GUARD_STEPS

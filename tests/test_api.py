@@ -262,7 +262,9 @@ def once(eval_module, server, tmp_path, monkeypatch):
     def once(url: str | None = None, key: str = WORD, engine: str = "openai") -> str:
         monkeypatch.setenv(f"{engine.upper()}_API_KEY", key)
         monkeypatch.setenv(f"{engine.upper()}_BASE_URL", url or server.url + "/v1" * (engine == "openai"))
-        asker = api.Api(engine, "m", 9, 1, None, tmp_path / "cache")
+        asker = api.Api(
+            api.Settings(engine=engine, model="m", max_new_tokens=9, batch_size=1, cache=tmp_path / "cache")
+        )
         return asker.answer([Request("", "?", tmp_path / "picture.png", "0", str)], 0.0, 0)[0]
 
     return once

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from data_engine.dataset import read_json, read_rows, write_json, write_rows
+from data_engine.intervals import by_group, interval
 
 EVAL = Path(__file__).resolve().parents[1] / "eval"
 COMPARE = "eval/compare_with_paper.py"
@@ -28,7 +29,7 @@ def load(name: str):
 
 @pytest.fixture(scope="module")
 def modules():
-    names = ("intervals", "published", "compare_with_paper")
+    names = ("published", "compare_with_paper")
     yield {name: load(name) for name in names}
     for name in names:
         sys.modules.pop(name, None)
@@ -85,31 +86,27 @@ def test_steps_by_length_add_up(modules, tables):
         assert row[-1] == pytest.approx(100 * hits / 12439, abs=0.006)
 
 
+def test_the_forms_by_coordinates_are_the_documents(modules):
+    """Its table of six models: action accuracy, coordinate error (three decimals), click hit rate; no episode right."""
+    document = {
+        "Qwen3-VL-2B base": (14.3, None, None),
+        "Qwen3-VL-2B FT": (46.9, 0.051, 85.0),
+        "Qwen3-VL-8B base": (14.3, None, None),
+        "Qwen3-VL-8B FT": (28.6, 0.004, 100),
+        "Claude Sonnet 4.5": (12.1, 0.757, 0),
+        "GPT-5.1": (18.3, 0.057, 60.0),
+    }
+    rows = modules["published"].PUBLISHED["login"]["tables"]["coord"]["rows"]
+    ours = {name: (kind, error and round(error / 100, 3), hit) for name, (kind, error, hit, *_) in rows.items()}
+    assert ours == document
+    assert {tuple(row[3:]) for row in rows.values()} == {(0, None)}
+
+
 def test_every_row_has_every_column(modules):
     for benchmark in modules["published"].PUBLISHED.values():
         for table in benchmark["tables"].values():
             rows = {**table["rows"], **table.get("ceiling", {})}
             assert all(len(row) == len(table["columns"]) for row in rows.values())
-
-
-# ---- intervals
-
-
-def test_an_interval_by_hand(modules):
-    interval = modules["intervals"].interval
-    low, high = interval([(str(i), float(i % 2)) for i in range(100)])
-    assert (low, high) == pytest.approx((0.40, 0.60), abs=0.02)  # 0.5 +- 1.96 * 0.5 / 10
-    # ten groups of ten equal trials are ten trials: 1.96 * 0.5 / sqrt(10) = 0.31
-    low, high = interval([(str(i // 10), float(i // 10 % 2)) for i in range(100)])
-    assert (low, high) == pytest.approx((0.2, 0.8), abs=0.02)
-    assert interval([]) is None
-
-
-def test_nothing_wrong_in_a_few_is_no_certainty(modules):
-    """Wilson for 10 of 10: 1 / (1 + 1.96^2 / 10) = 0.7225."""
-    interval = modules["intervals"].interval
-    assert interval([(str(i), 1.0) for i in range(10)]) == pytest.approx((0.7225, 1.0), abs=1e-4)
-    assert interval([(str(i), 0.0) for i in range(10)]) == pytest.approx((0.0, 0.2775), abs=1e-4)
 
 
 # ---- our cells are the metrics
@@ -125,9 +122,11 @@ def test_static_cells_are_the_metrics(modules, run):
     cells, metrics = published.static_cells(rows, False), read_json(run / "eval/sft/static_ood/metrics.json")["metrics"]
     for column in ("Edge", "Path", "Overall"):
         assert mean(cells["1", f"OOD {column}"]) == mean(cells["3", column]) == metrics[f"{column.lower()}_paper"]
+        assert interval(by_group(cells["3", column])) == metrics["intervals"][f"{column.lower()}_paper"]
     for n, by_length in metrics["by_length"].items():
         assert mean(cells["11 step", n]) == by_length["step"] and mean(cells["11 task", n]) == by_length["task"]
     assert mean(cells["11 task", "all"]) == metrics["task_all"]
+    assert interval(by_group(cells["11 task", "all"])) == metrics["intervals"]["task_all"]
     assert 0 < metrics["task_all"] < 1
 
 
@@ -137,6 +136,8 @@ def test_interactive_cells_are_the_metrics(modules, run):
     cells = published.interactive_cells(rows)
     metrics = read_json(run / "eval" / "sft" / "interactive_ood" / "metrics.json")["metrics"]
     assert mean(cells["1", "Pass@1"]) == metrics["pass_at_1"] and mean(cells["1", "Pass@5"]) == metrics["pass_at_k"]
+    for column, name in ("Pass@1", "pass_at_1"), ("Pass@5", "pass_at_k"):
+        assert interval(by_group(cells["1", column])) == metrics["intervals"][name]
     for n, by_length in metrics["by_length"].items():
         assert mean(cells["2 Pass@1", f"Path@{n}"]) == by_length["pass_at_1"]
         assert mean(cells["2 Pass@5", f"Path@{n}"]) == by_length["pass_at_k"]

@@ -24,7 +24,7 @@ def run(name: str, module: dict | None = None) -> dict:
 
 
 def test_there_are_snippets():
-    assert set(SNIPPETS) == {"reward", "template", "engine"}
+    assert set(SNIPPETS) == {"reward", "template", "engine", "action"}
 
 
 @pytest.fixture
@@ -70,3 +70,15 @@ def test_an_engine(world, monkeypatch):
     episode = NavigationEpisode(world, Task("page_0", "page_1", 1), "0/0", max_steps=3)
     run_episodes([episode], lambda requests: engine.answer(requests, temperature=0.0, seed=0))
     assert episode.done and [turn["point"] for turn in episode.turns] == [[500, 500]] * 3
+
+
+def test_an_action():
+    from data_engine.gelab import actions
+
+    made = run("action", vars(actions))
+    wait, space = made["Wait"], made["SPACE"]
+    text = wait(12).written(page="page_3")
+    answer = actions.parse(text, space)
+    assert text == "Explain:wait on page_3.\tAction: wait(12)"
+    assert answer.action == wait(12) and answer.well_formed and len(space.forms) == 3
+    assert isinstance(actions.parse(text).action, actions.ParseFailure), "the paper's space has none"

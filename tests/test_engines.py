@@ -5,7 +5,9 @@ import importlib.util
 import json
 import os
 import sys
-from dataclasses import replace
+from argparse import Namespace
+from dataclasses import FrozenInstanceError, replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,6 +17,7 @@ from data_engine.dataset import DataError, read_json, read_rows, write_rows
 from data_engine.episode import Request
 from data_engine.gelab import prompts
 from data_engine.gelab.actions import Click, parse
+from data_engine.gelab.env import NavigationEpisode
 from data_engine.geometry import in_range
 
 REPO = Path(__file__).resolve().parents[1]
@@ -42,6 +45,10 @@ def ask(prompt: str, key: str = "0", image: Path = Path("none.png"), gold: str =
     return Request(prompts.SYSTEM, prompt, image, key, lambda: gold)
 
 
+def make(engines, engine: str, max_pixels: int | None = None, **settings: object):
+    return engines.make_engine(engines.Settings(engine=engine, **settings), max_pixels)
+
+
 NAV = prompts.navigation
 
 
@@ -49,21 +56,21 @@ def test_unknown_engine_lists_the_known(engines):
     with pytest.raises(
         DataError, match="gpt: unknown; known are transformers, vllm, oracle, random, blind, replay, openai, a"
     ):
-        engines.make_engine("gpt")
+        make(engines, "gpt")
 
 
 @pytest.mark.parametrize("name", ["transformers", "vllm", "replay", "openai", "anthropic"])
 def test_what_needs_a_model_says_so(engines, name):
     with pytest.raises(DataError, match=f"--engine {name}: needs --model"):
-        engines.make_engine(name)
+        make(engines, name)
 
 
 def test_oracle_says_gold(engines):
-    assert engines.make_engine("oracle").answer([ask("?", gold="a"), ask("?", gold="b")], 1.0, 0) == ["a", "b"]
+    assert make(engines, "oracle").answer([ask("?", gold="a"), ask("?", gold="b")], 1.0, 0) == ["a", "b"]
 
 
 def test_random_depends_on_seed_and_key_alone(engines):
-    engine = engines.make_engine("random")
+    engine = make(engines, "random")
     requests = [ask("?", key=str(i)) for i in range(200)]
     answers = engine.answer(requests, 0.0, 5)
     assert engine.answer(requests[::-1], 1.0, 5) == answers[::-1]  # neither batch nor order
@@ -114,32 +121,32 @@ def train_rows(tmp_path) -> Path:
     ],
 )
 def test_blind_takes_the_nearest_text(engines, train_rows, prompt, answer):
-    assert engines.make_engine("blind", train_rows=train_rows).answer([ask(prompt)], 0.0, 0) == [answer]
+    assert make(engines, "blind", train_rows=train_rows).answer([ask(prompt)], 0.0, 0) == [answer]
 
 
 def test_blind_never_opens_the_screenshot(engines, train_rows, tmp_path):
-    blind = engines.make_engine("blind", train_rows=train_rows)
+    blind = make(engines, "blind", train_rows=train_rows)
     requests = [ask(NAV("page_0", "page_2", []), image=tmp_path / name) for name in ("no.png", "neither.png")]
     assert len(set(blind.answer(requests, 0.0, 0))) == 1
 
 
 def test_blind_needs_its_rows(engines, tmp_path):
     with pytest.raises(DataError, match="no training rows at .*none.jsonl; name them with --train-rows"):
-        engines.make_engine("blind", train_rows=tmp_path / "none.jsonl")
+        make(engines, "blind", train_rows=tmp_path / "none.jsonl")
 
 
 def test_replay_of_predictions_and_trajectories(engines, tmp_path):
     messages = [{"role": "user", "content": "?"}, {"role": "assistant", "content": "gold"}]
     rows = [{"idx": 3, "messages": messages, "prediction": "a"}, {"idx": 4, "messages": messages, "prediction": "b"}]
     write_rows(tmp_path / "p.jsonl", rows)
-    replay = engines.make_engine("replay", model=str(tmp_path / "p.jsonl"))
+    replay = make(engines, "replay", model=str(tmp_path / "p.jsonl"))
     assert replay.answer([ask("?", "4"), ask("?", "3")], 0.0, 0) == ["b", "a"]
     with pytest.raises(DataError, match="p.jsonl: has no answer for 5; replay a run of the same rows or tasks"):
         replay.answer([ask("?", "5")], 0.0, 0)
     with pytest.raises(DataError, match="p.jsonl: has no answer for 4"):
         replay.answer([ask("another question under the same number", "4")], 0.0, 0)
     write_rows(tmp_path / "t.jsonl", [{"key": "1/7", "turns": [{"answer": "a"}, {"answer": "b"}]}])
-    replay = engines.make_engine("replay", model=str(tmp_path / "t.jsonl"))
+    replay = make(engines, "replay", model=str(tmp_path / "t.jsonl"))
     assert replay.answer([ask("?", "1/7/1"), ask("?", "1/7/0")], 0.0, 0) == ["b", "a"]
 
 
@@ -215,7 +222,7 @@ def tiny(engines, tiny_model):
         patch.setenv("IMAGE_MAX_TOKEN_NUM", "16")  # what the host makes of it, taken back here at the end
         patch.syspath_prepend(str(REPO))
         model = str(tiny_model)
-        yield engines.make_engine("transformers", model=model, max_pixels=12544, max_new_tokens=6, batch_size=2)
+        yield make(engines, "transformers", model=model, max_pixels=12544, max_new_tokens=6, batch_size=2)
 
 
 @pytest.fixture(scope="module")
@@ -292,13 +299,13 @@ def test_equal_questions_are_computed_once(tiny, requests):
 def vllm(engines, checkpoint, monkeypatch, tiny_model):
     monkeypatch.setattr(checkpoint, "find_spec", lambda name: name)
     monkeypatch.setenv("MAX_PIXELS", "12544")
-    return engines.make_engine("vllm", model=str(tiny_model), max_pixels=12544, max_new_tokens=6, batch_size=32)
+    return make(engines, "vllm", model=str(tiny_model), max_pixels=12544, max_new_tokens=6, batch_size=32)
 
 
 @pytest.mark.skipif(importlib.util.find_spec("vllm") is not None, reason="vllm is installed")
 def test_vllm_says_that_it_is_missing(engines, tiny_model):
     with pytest.raises(DataError, match="--engine vllm: vllm is not installed; pip install -r requirements-gpu.txt"):
-        engines.make_engine("vllm", model=str(tiny_model), max_pixels=12544)
+        make(engines, "vllm", model=str(tiny_model), max_pixels=12544)
 
 
 def test_vllm_is_started_with_arguments_that_ms_swift_has(vllm):
@@ -358,7 +365,7 @@ def test_shared_decoding_of_the_other_family(cli, engines, checkpoint, requests,
     """Qwen3-VL, whose picture features go into several layers: greedy as ms-swift, samples whoever is beside them."""
     monkeypatch.setenv("MAX_PIXELS", "12544")
     assert cli("tools/make_tiny_model.py", tmp_path / "m", "--family", "qwen3_vl", "--size", "2m").returncode == 0
-    engine = engines.make_engine("transformers", model=str(tmp_path / "m"), max_pixels=12544, max_new_tokens=6)
+    engine = make(engines, "transformers", model=str(tmp_path / "m"), max_pixels=12544, max_new_tokens=6)
     stock = engine.engine.infer([checkpoint.infer_request(r) for r in requests], engine.config(0.0), use_tqdm=False)
     assert engine.answer(requests, 0.0, seed=0) == [out.choices[0].message.content for out in stock]
     some = [replace(r, key=f"{attempt}/{r.key}") for r in requests for attempt in range(3)]
@@ -378,3 +385,46 @@ def test_a_script_asks_a_model_of_the_other_family(cli, small_data, tmp_path):
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert json.loads(done.stdout)["metrics"]["rows"] == 2
+
+
+# ---- what an engine is made of, and what it is asked
+
+
+def test_settings_are_the_flags(engines):
+    """A server is asked 16 at once, everybody else 64; fields of another script's flags stay out; nothing changes."""
+    flags = {"engine": "openai", "model": "m", "batch_size": None, "seed": 3, "attempts": 5}
+    settings = engines.Settings.of(Namespace(**flags))
+    assert settings == engines.Settings(engine="openai", model="m", batch_size=16, seed=3)
+    assert engines.Settings.of(Namespace(**flags | {"engine": "blind"})).batch_size == 64
+    assert engines.Settings.of(Namespace(**flags | {"batch_size": 7})).batch_size == 7
+    assert settings.requests is None and replace(settings, out=Path("o")).requests == Path("o/requests.jsonl")
+    with pytest.raises(FrozenInstanceError):
+        settings.seed = 4
+
+
+def test_each_attempt_has_its_temperature(engines, eval_module, world):
+    """Greedy first, then the sampled ones; each turn at the temperature of its attempt."""
+    interactive, asked = eval_module("gelab_interactive"), []
+
+    class Oracle:
+        def answer(self, requests, temperatures, seed):
+            asked.extend(
+                (request.key, temperature) for request, temperature in zip(requests, temperatures, strict=True)
+            )
+            return [request.gold() for request in requests]
+
+    row = {"idx": 7, "task": "From page_0 to page_1", "path": 1, "start": "page_0", "goal": "page_1"}
+    attempts = interactive.attempts_at([row, row | {"idx": 8}], 2, 0.7)
+    assert [(a.key, a.temperature) for a in attempts] == [
+        *(("0/7", 0.0), ("1/7", 0.7), ("2/7", 0.7)),
+        *(("0/8", 0.0), ("1/8", 0.7), ("2/8", 0.7)),
+    ]
+    lines, settings = [], engines.Settings(engine="oracle", batch_size=4)
+    interactive.play(partial(NavigationEpisode, world), Oracle(), attempts, settings, 12, lines.append)
+    assert [(line["attempt"], line["idx"], line["arrived"]) for line in lines] == [
+        (a.number, a.row["idx"], True) for a in attempts
+    ]
+    assert {key.rpartition("/")[0]: temperature for key, temperature in asked} == {
+        a.key: a.temperature for a in attempts
+    }
+    assert len(asked) == 12  # two turns each: the click, and `complete`

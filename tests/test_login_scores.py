@@ -5,8 +5,8 @@ import math
 
 import pytest
 
-from data_engine.bootstrap import interval
 from data_engine.dataset import DataError
+from data_engine.intervals import interval
 from data_engine.login.actions import Click, Done, ParseFailure, Pick, Type, Wait
 from data_engine.login.baselines import Random, static_answers, static_requests
 from data_engine.login.metrics import ceiling, classic_metrics, closed_loop_metrics, strict_metrics

@@ -235,9 +235,7 @@ def test_the_table_of_a_run(cli, played):
     assert "| **trained, 5 steps** | 100.0 | 100.0 | 100.0 | 100.0 | 100.0 | 100.0 |" in done.stdout
     assert "| *Qwen3-VL-2B FT, published* | *46.9* | *85.0* | *n/a* | *n/a* | *0.0* | *n/a* |" in done.stdout
     # Wilson, by hand: n = 3, all right, z = 1.96: 3 / (3 + 3.84) = 0.438
-    assert (
-        "Trained, 95 % (Wilson): `episode` 100.0 (43.8 to 100.0), `closed loop` 100.0 (43.8 to 100.0)." in done.stdout
-    )
+    assert "Trained, 95 %: `episode` 100.0 (43.8 to 100.0), `closed loop` 100.0 (43.8 to 100.0)." in done.stdout
     base = read_json(played / "coord" / "eval" / "base.json")["strict"]
     way = f"By steps of training: 0: {100 * base['click_accuracy']:.1f}, 5: 100.0."
     assert f"Aim: `click` 95.0, reached. {way}" in done.stdout

@@ -2,10 +2,10 @@
 
 import pytest
 
-from data_engine.bootstrap import interval
 from data_engine.dataset import read_rows
 from data_engine.gelab.actions import COMPLETE_ANSWER, format_click
 from data_engine.gelab.metrics import interactive_metrics, static_metrics, unbiased
+from data_engine.intervals import interval
 
 BOX = [200, 200, 400, 400]  # of a 1000 x 1000 canvas: (300,300) hits
 HIT = format_click("key", "page_0", 300, 300)
@@ -90,8 +90,9 @@ def test_static_metrics_by_hand():
     }
     # step_all: right of rows are 2 of 2 (A; its edge row is A's too: 2 of 3), 2 of 3, 0 of 2, 1 of 2 and 2 of 3 (A..E)
     assert intervals["step_all"] == interval([(2, 3), (2, 3), (0, 2), (1, 2), (2, 3)]) == intervals["overall_paper"]
-    assert intervals["path_paper"] == interval([(0, 1), (1, 1)]) == [0.0, 1.0]  # B and D
-    assert intervals["task_all"] == interval([(1, 1), (0, 1), (0, 1)]) == [0.0, 1.0]  # A B C
+    assert intervals["path_paper"] == interval([(0, 1), (1, 1)]) == pytest.approx([0.0945, 0.9055], abs=1e-4)  # B and D
+    # A B C, Wilson: (1/3 + 0.64027) / 2.28053 = 0.42692 -+ 0.85945 * sqrt(0.074074 + 0.106711)
+    assert intervals["task_all"] == interval([(1, 1), (0, 1), (0, 1)]) == pytest.approx([0.0615, 0.7923], abs=1e-4)
     # edge: A's first click, its complete and the edge row; B's first click; C's two; D's one; E's two and its complete
     assert intervals["edge_paper"] == interval([(2, 3), (1, 1), (0, 2), (0, 1), (2, 3)])
 
@@ -177,7 +178,8 @@ def test_interactive_metrics_by_hand():
     assert intervals["pass_at_k"] == interval([(1, 1), (1, 1), (0, 1)])
     assert intervals["declared"] == interval([(1, 3), (0, 3), (0, 3)])
     assert intervals["greedy"] == interval([(1, 1), (0, 1), (0, 1)])
-    assert lengths["1"][0]["pass_at_1"] is None  # one task tells nothing of its spread
+    # one task, 2/3 of one trial: (2/3 + 1.9208) / 4.8416 = 0.53443 -+ 0.40483 * sqrt(0.222222 + 0.9604)
+    assert lengths["1"][0]["pass_at_1"] == interval([(2, 3)]) == pytest.approx([0.0942, 0.9747], abs=1e-4)
     assert lengths["2"][0]["pass_at_1"] == interval([(1, 3), (0, 3)])
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-from argparse import Namespace
 from pathlib import Path
 
 import pytest
@@ -77,8 +76,9 @@ def test_the_scripts_clean_what_an_engine_says(eval_module):
             return [HALF for _ in requests]
 
     asked = [Request("", "", None, str(i), lambda: "") for i in range(3)]
-    args = Namespace(batch_size=2, engine="openai", seed=0)
-    assert list(eval_module("common").answers(Server(), asked, args)) == ["a\ufffd"] * 3
+    common = eval_module("common")
+    settings = common.Settings(batch_size=2, engine="openai", seed=0)
+    assert list(common.answers(Server(), asked, settings)) == ["a\ufffd"] * 3
 
 
 def test_the_environments_clean_what_an_agent_says(world):

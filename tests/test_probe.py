@@ -72,9 +72,3 @@ def test_wrong_use(cli, tmp_path, flags, message):
     done = cli("eval/probe.py", "--out", tmp_path / "out", *flags)
     assert done.returncode == 2 and message in done.stderr
     assert not (tmp_path / "out").exists()
-
-
-def test_wilson_by_hand(probe):
-    """8 of 10: (0.8 + 0.19208) / 1.38416 = 0.71674 +- 0.22665 (Wilson 1927)."""
-    assert probe.wilson(8, 10) == pytest.approx((0.4902, 0.9433), abs=1e-4)
-    assert probe.wilson(0, 10)[0] == pytest.approx(0) and probe.wilson(10, 10)[1] == pytest.approx(1)

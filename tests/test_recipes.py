@@ -19,12 +19,16 @@ from fake_programs import ROWS, write_rows
 RECIPES = Path(__file__).resolve().parents[1] / "recipes"
 CALLS_SWIFT = re.compile(r"^\s*swift (\w+)", re.MULTILINE)
 SCRIPTS = sorted(RECIPES.rglob("*.sh"))
-CALLING = [path for path in SCRIPTS if CALLS_SWIFT.search(path.read_text())]
-TRAINING = [path for path in CALLING if CALLS_SWIFT.search(path.read_text())[1] in ("sft", "rlhf")]
-RL = [path for path in TRAINING if "swift rlhf" in path.read_text()]
+TEXT = {
+    path: fake_programs.page(path).read_text() for path in SCRIPTS
+}  # an old path is as good as the page that it starts
+CALLING = [path for path in SCRIPTS if CALLS_SWIFT.search(TEXT[path])]
+TRAINING = [path for path in CALLING if CALLS_SWIFT.search(TEXT[path])[1] in ("sft", "rlhf")]
+RL = [path for path in TRAINING if "swift rlhf" in TEXT[path]]
 EXTRA = ["--seed", "125", "--max_model_len", "77"]
 # Set by users; a test must see the recipes' own defaults.
 USERS = ("MODEL", "GELAB_DATA", "OUTPUT", "NPROC_PER_NODE", "RESUME", "MAX_PIXELS", "TEMPLATE", "ADAPTER", "ENGINE")
+USERS += ("SCENARIO",)
 USERS += ("NNODES", "NODE_RANK", "MASTER_ADDR", "GUARD_STEPS", "SERVER_HOST", "SERVER_PORT", "LOGIN_DATA", "SIGHT_DATA")
 
 FAKE_SWIFT = """#!{python} -S
@@ -63,7 +67,9 @@ def run(tmp_path, home):
         clean = {key: value for key, value in os.environ.items() if key not in USERS}
         clean |= {"PATH": f"{fake.parent}:{clean['PATH']}", "PYTHONPATH": packages}
         command = ["bash", str(home / "recipes" / name(recipe)), *flags]
-        return subprocess.run(command, env=clean | environment, cwd=tmp_path, capture_output=True, text=True)
+        done = subprocess.run(command, env=clean | environment, cwd=tmp_path, capture_output=True, text=True)
+        done.stderr = fake_programs.without_notice(recipe, done.stderr)
+        return done
 
     return start
 
@@ -283,7 +289,48 @@ def test_groups_fill_the_batch(told, recipe):
     assert int(given["per_device_train_batch_size"]) % int(given["num_generations"]) == 0
 
 
-@pytest.mark.parametrize("recipe", [path for path in RL if "ENGINE" in path.read_text()], ids=name)
+PAGES = [path for path in SCRIPTS if fake_programs.page(path) == path]
+
+
+def test_an_old_path_is_the_new_page(told):
+    """With its variable, whatever stands in the environment; the folders of its runs stay."""
+    moved = [path for path in SCRIPTS if path not in PAGES]
+    assert list(map(name, moved)) == ["gelab/mt_rl_train.sh", "login/registration_som.sh"]
+    for path, variable, value in zip(moved, ("ENGINE", "SCENARIO"), ("server", "registration"), strict=True):
+        assert len(path.read_text().splitlines()) == 3
+        old = told(path, *EXTRA, **{variable: "other"})
+        new = told(fake_programs.page(path), *EXTRA, **{variable: value})
+        folder = fake_programs.value(old, "--output_dir")
+        assert folder.endswith(f"/runs/{name(path).removesuffix('.sh')}")
+        assert [folder if word.endswith("/gelab/mt_rl") else word for word in new["argv"]] == old["argv"]
+        seen = ("LOGIN_DATA", "MAX_PIXELS", "GUARD_STEPS")
+        assert [old["env"].get(key) for key in seen] == [new["env"].get(key) for key in seen]
+
+
+@pytest.mark.parametrize("recipe", [path for path in PAGES if "\none_of " in TEXT[path]], ids=name)
+def test_a_mistyped_word_is_one_line(run, recipe):
+    """Of each variable that the page gives a choice of; what is known is named, and nothing starts."""
+    choices = re.findall(r"^one_of ([A-Z]+) (.+)$", TEXT[recipe], re.MULTILINE)
+    assert choices
+    for variable, words in choices:
+        done = run(recipe, **{variable: "vlm"})
+        known = words.replace(" ", ", ")
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr == f"{variable}=vlm: unknown; known are {known}\n"
+
+
+def test_engines_are_looked_at():
+    choices = {
+        name(path): re.findall(r"^one_of ENGINE (.+)$", TEXT[path], re.MULTILINE) for path in RL if path in PAGES
+    }
+    assert choices == {
+        "gelab/st_rl.sh": ["vllm transformers"],
+        "gelab/mt_rl.sh": ["vllm server transformers"],
+        "login/rl.sh": ["vllm transformers"],
+    }
+
+
+@pytest.mark.parametrize("recipe", [path for path in RL if path in PAGES], ids=name)
 def test_rl_without_vllm(told, recipe):
     given = flags(told(recipe, ENGINE="transformers")["argv"])
     assert [flag for flag in given if "vllm" in flag or flag == "sleep_level"] == ["use_vllm"]
@@ -330,13 +377,14 @@ def test_without_swift_the_mend_is_said(tmp_path, home, recipe):
         (tmp_path / tool).symlink_to(shutil.which(tool))
     command = ["bash", str(home / "recipes" / name(recipe))]
     done = subprocess.run(command, env={"PATH": str(tmp_path)}, capture_output=True, text=True)
-    assert (done.returncode, done.stderr.count("\n")) == (127, 1)
-    assert "make install" in done.stderr
+    line = fake_programs.without_notice(recipe, done.stderr)
+    assert (done.returncode, line.count("\n")) == (127, 1)
+    assert "make install" in line
 
 
 @every_recipe
 def test_first_line_states_hardware_and_memory(recipe):
-    shebang, first = recipe.read_text().splitlines()[:2]
+    shebang, first = TEXT[recipe].splitlines()[:2]
     assert shebang == "#!/usr/bin/env bash"
     assert re.search(r"Hardware: (CPU|\d+ x \d+ GB GPU).*\d+ GB", first), first
 

@@ -2,7 +2,9 @@
 
 import json
 import os
+import re
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -164,3 +166,13 @@ def test_the_shipped_models_point_at_what_is_named_on_unseen_screens(cli, tmp_pa
         for name in ("seen", "blank")
     )
     assert seen >= 0.75 > 0.45 >= blank  # chance is 0.25; without the picture it must fall to about that
+
+
+def test_the_check_for_large_files_knows_the_shipped_models(repo):
+    """More than the hook's 500 kB, each of them exempted by name, and nothing else."""
+    text = (repo / ".pre-commit-config.yaml").read_text(encoding="utf-8")
+    pattern, limit = re.search(r"exclude: (\S+)", text)[1], int(re.search(r"--maxkb=(\d+)", text)[1])
+    done = subprocess.run(["git", "-C", str(repo), "ls-files"], capture_output=True, text=True, check=True)
+    large = [name for name in done.stdout.splitlines() if (repo / name).stat().st_size > limit * 1024]
+    assert large == [f"assets/tiny-{base}/model.safetensors" for base in ("base", "forms", "marks", "words")]
+    assert [name for name in done.stdout.splitlines() if re.search(pattern, name)] == large

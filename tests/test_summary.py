@@ -8,8 +8,8 @@ def summary(eval_module):
     return eval_module("summary")
 
 
-def test_a_cell_has_its_interval_where_it_has_a_width(summary):
-    metrics = {"a": 0.4667, "b": 1.0, "c": 0.5, "d": 0.1, "intervals": {"a": [0.3, 0.634], "b": [1.0, 1.0], "c": None}}
+def test_a_cell_has_its_interval_between_0_and_100(summary):
+    metrics = {"a": 0.4667, "b": 1.0, "c": 0.5, "d": 0.1, "intervals": {"a": [0.3, 0.634], "b": [0.72, 1.0], "c": None}}
     assert [summary.cell(metrics, name) for name in "abcde"] == ["46.7 (30 to 63)", "100.0", "50.0", "10.0", "n/a"]
 
 
@@ -24,10 +24,10 @@ def test_success_by_length_has_a_row_for_greedy(summary):
     assert summary.length_table(results, "interactive_ood").splitlines() == [
         "| agent | success | 1 | 2 | all |",
         "|---|---|---:|---:|---:|",
-        "| oracle | Pass@1 | n/a | 100.0 (0 to 100) | 100.0 (0 to 100) |",
+        "| oracle | Pass@1 | n/a | 100.0 | 100.0 |",
         "| oracle | Pass@2 | n/a | 100.0 | 100.0 |",
         "| oracle | greedy | n/a | 100.0 | 100.0 |",
-        "| sft | Pass@1 | 100.0 (0 to 100) | 25.0 (0 to 25) | 50.0 (0 to 50) |",
+        "| sft | Pass@1 | 100.0 | 25.0 (0 to 25) | 50.0 (0 to 50) |",
         "| sft | Pass@5 | 100.0 | 50.0 | 75.0 |",
         "| sft | greedy | 100.0 | n/a | 25.0 |",
     ]

@@ -15,27 +15,29 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 
 REPO = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPO / "eval"))  # what is timed: scripts, in no package
 
 from engines import make_engine  # noqa: E402
-from gelab_interactive import play  # noqa: E402
+from gelab_interactive import Attempt, attempts_at, play  # noqa: E402
+from settings import Settings  # noqa: E402
 
 from data_engine.cli import Parser, command, positive, whole  # noqa: E402
 from data_engine.dataset import read_manifest, read_rows  # noqa: E402
 from data_engine.episode import Request  # noqa: E402
 from data_engine.gelab.build import build  # noqa: E402
-from data_engine.gelab.env import NavigationEpisode  # noqa: E402
+from data_engine.gelab.env import MAX_STEPS, NavigationEpisode  # noqa: E402
 from data_engine.gelab.world import World  # noqa: E402
 from data_engine.gelab.write import KIND as ROWS  # noqa: E402
 from data_engine.gelab.write import write  # noqa: E402
 from data_engine.geometry import Size  # noqa: E402
 
 GOAL = 3.0
+Clock = Callable[[], float]
 
 
 def make_inputs(args: argparse.Namespace, folder: Path) -> None:
@@ -61,33 +63,29 @@ class Recorder:
         return self.engine.answer(requests, temperature, seed)
 
 
-def fast(engine, args: argparse.Namespace) -> tuple[float, list, list]:
-    """(seconds an answer, questions asked, trajectories) of an evaluation of all tasks; no picture is known before."""
+def fast(engine, settings: Settings, world: World, attempts: list[Attempt], clock: Clock) -> tuple[float, list, list]:
+    """(seconds an answer, questions asked, trajectories) of an evaluation; no picture is known before."""
     engine.__dict__.pop("features", None)
-    engine.batch_size = args.batch_size
-    world, tasks = World(args.data / "world"), read_rows(args.data / "tasks_ood.jsonl", args.tasks)
-    items = [(attempt, row) for row in tasks for attempt in range(args.attempts + 1)]
     recorder, lines = Recorder(engine), []
-    options = SimpleNamespace(max_steps=12, temperature=1.0, seed=0, batch_size=args.batch_size)
-    begun = args.clock()
-    play(partial(NavigationEpisode, world), recorder, items, options, lines.append)
-    return (args.clock() - begun) / len(recorder.asked), recorder.asked, lines
+    begun = clock()
+    play(partial(NavigationEpisode, world), recorder, attempts, settings, MAX_STEPS, lines.append)
+    return (clock() - begun) / len(recorder.asked), recorder.asked, lines
 
 
-def one_at_a_time(engine, args: argparse.Namespace, asked: list) -> tuple[float, float]:
+def one_at_a_time(engine, asked: list, most: int, clock: Clock) -> tuple[float, float]:
     """Seconds an answer of our engine and of ms-swift's, on every n-th of the questions, one by one in turns."""
     from checkpoint import infer_request
 
     engine.__dict__.pop("features", None)
     ours = stock = 0.0
-    sample = asked[:: max(1, len(asked) // args.sample)]
+    sample = asked[:: max(1, len(asked) // most)]
     for request, temperature in sample:
-        begun = args.clock()
+        begun = clock()
         engine.answer([request], temperature, 0)
-        ours += args.clock() - begun
-        begun = args.clock()
+        ours += clock() - begun
+        begun = clock()
         engine.engine.infer([infer_request(request)], engine.config(temperature), use_tqdm=False)
-        stock += args.clock() - begun
+        stock += clock() - begun
     return ours / len(sample), stock / len(sample)
 
 
@@ -113,16 +111,17 @@ def main() -> int:
 
 
 def measure(args: argparse.Namespace) -> dict:
-    max_pixels = read_manifest(args.data, ROWS)["max_pixels"]
-    options = {"max_pixels": max_pixels, "max_new_tokens": args.max_new_tokens, "batch_size": args.batch_size}
-    engine = make_engine("transformers", model=args.model, **options)
+    settings = Settings.of(argparse.Namespace(**vars(args), engine="transformers"))
+    engine = make_engine(settings, read_manifest(args.data, ROWS)["max_pixels"])
     on_gpu = engine.engine.model.device.type == "cuda"
-    args.clock = time.perf_counter if on_gpu else time.process_time
-    fast(engine, argparse.Namespace(**vars(args) | {"tasks": 1}))  # the first questions pay for warming up
+    clock = time.perf_counter if on_gpu else time.process_time
+    world, tasks = World(args.data / "world"), read_rows(args.data / "tasks_ood.jsonl", args.tasks)
+    attempts = attempts_at(tasks, args.attempts, temperature=1.0)
+    fast(engine, settings, world, attempts[: args.attempts + 1], clock)  # the first questions pay for warming up
     rounds = []
     for _ in range(args.repeat):
-        seconds, asked, trajectories = fast(engine, args)
-        rounds.append((seconds, *one_at_a_time(engine, args, asked)))
+        seconds, asked, trajectories = fast(engine, settings, world, attempts, clock)
+        rounds.append((seconds, *one_at_a_time(engine, asked, args.sample, clock)))
     ours, stock = ([r[i] / r[0] for r in rounds] for i in (1, 2))
     per_answer = [1000 * statistics.median(column) for column in zip(*rounds, strict=True)]
     return {

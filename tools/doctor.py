@@ -92,7 +92,7 @@ def both_paths(
     rows = data.gold_rows(args.data, benchmark, args.rows)
     paths.quiet()
     try:
-        evaluation = paths.Evaluation(args.model, manifest["max_pixels"], templates[1], 1, len(rows))
+        evaluation = paths.Evaluation(args.model, templates[1], manifest["max_pixels"], len(rows))
         training = paths.Training(args.model, templates[0], args.system)
         walk = World(world) if world else None
         checkup = paths.Checkup(benchmark, args.data, manifest, rows, walk, training, evaluation)

@@ -20,15 +20,22 @@ from math import comb
 
 import msgspec
 
-from ..bootstrap import interval
 from ..dataset import DataError
 from ..foreign import check, in_text, present
 from ..geometry import in_range
+from ..intervals import by_group, interval
 from ..shapes import Count, Message, Number
 from .actions import Action, Click, ParseFailure, parse
 from .scoring import gold_of, gold_text, score, score_caption
 
+Scored = tuple[dict, dict]  # a row, its ``score_prediction``
 NULL_HISTORY = "History: Null"
+STEPS = ("first_click", "middle_click", "complete")  # kinds of the steps of a path
+COLUMNS: dict[str, Callable[[str, int | None], bool]] = {  # the paper's: which steps count, by kind and length of path
+    "overall": lambda kind, length: True,
+    "edge": lambda kind, length: kind == "first_click" or (kind == "complete" and length == 1),
+    "path": lambda kind, length: kind == "middle_click",
+}
 CAPTIONS = ("caption", "icon_captioning")  # tasks of ours and of the authors'
 
 
@@ -131,22 +138,15 @@ def _question(row: dict) -> str:
 def static_metrics(rows: Sequence[dict]) -> dict:
     """Metrics of rows that hold a ``prediction``."""
     scored = [(row, score_prediction(row)) for row in rows]
-    steps = [(row, s) for row, s in scored if s["kind"] not in ("grounding", "caption")]
-
-    def rate(keep) -> float | None:
-        return _mean(s["right"] for row, s in scored if keep(row, s))
+    steps = [(row, s) for row, s in scored if s["kind"] in STEPS]
+    paper = {f"{name}_paper": column(steps, name) for name in COLUMNS}
 
     def kind(name: str) -> float | None:
-        return rate(lambda row, s: s["kind"] == name)
-
-    def is_edge(row: dict, s: dict) -> bool:
-        return s["kind"] == "first_click" or (s["kind"] == "complete" and row.get("path") == 1)
+        return _mean(s["right"] for _, s in scored if s["kind"] == name)
 
     return {
         "rows": len(rows),
-        "overall_paper": _mean(s["right"] for _, s in steps),
-        "edge_paper": rate(is_edge),
-        "path_paper": kind("middle_click"),
+        **{name: _mean(s["right"] for _, s in some) for name, some in paper.items()},
         "first_click": kind("first_click"),
         "middle_click": kind("middle_click"),
         "complete": kind("complete"),
@@ -159,21 +159,22 @@ def static_metrics(rows: Sequence[dict]) -> dict:
         "parse_failures": _count(s.get("failure") for _, s in scored),
         "out_of_range": sum(s.get("out_of_range", False) for _, s in scored),
         "intervals": {
-            "overall_paper": _interval_over_tasks(steps),
-            "edge_paper": _interval_over_tasks((row, s) for row, s in steps if is_edge(row, s)),
-            "path_paper": _interval_over_tasks((row, s) for row, s in steps if s["kind"] == "middle_click"),
+            **{name: _interval_over_tasks(some) for name, some in paper.items()},
             "step_all": _interval_over_tasks(steps),
-            "task_all": interval((all(r), 1) for r in _whole_tasks(steps).values()),
+            "task_all": interval((all(r), 1) for r in whole_tasks(steps).values()),
         },
     }
 
 
-def _interval_over_tasks(scored: Iterable[tuple[dict, dict]]) -> list[float] | None:
+def column(steps: Iterable[Scored], name: str) -> list[Scored]:
+    """The steps that a column of the paper counts: overall, edge or path."""
+    return [(row, s) for row, s in steps if COLUMNS[name](s["kind"], row.get("path"))]
+
+
+def _interval_over_tasks(scored: Iterable[Scored]) -> list[float] | None:
     """Of the rate of right rows; a row without a task (the authors' files) stands for itself."""
-    rights: dict[object, list[int]] = defaultdict(list)
-    for i, (row, s) in enumerate(scored):
-        rights[(row["task"], row.get("path")) if "task" in row else i].append(s["right"])
-    return interval((sum(r), len(r)) for r in rights.values())
+    trials = [((row["task"], row.get("path")) if "task" in row else i, s["right"]) for i, (row, s) in enumerate(scored)]
+    return interval(by_group(trials))
 
 
 PARTS = ("type", "coord", "intent", "format")
@@ -183,7 +184,7 @@ def _count(values: Iterable[str | None]) -> dict[str, int]:
     return dict(sorted(Counter(value for value in values if value).items()))
 
 
-def _by_task(steps: list[tuple[dict, dict]]) -> tuple[dict[tuple[str, int], list[int]], dict]:
+def _by_task(steps: list[Scored]) -> tuple[dict[tuple[str, int], list[int]], dict]:
     """(task, length) -> which of its rows are right, and which questions they ask; edge rows belong to no task."""
     rights: dict[tuple[str, int], list[int]] = defaultdict(list)
     asked: dict[tuple[str, int], set[str]] = defaultdict(set)
@@ -194,15 +195,15 @@ def _by_task(steps: list[tuple[dict, dict]]) -> tuple[dict[tuple[str, int], list
     return rights, asked
 
 
-def _whole_tasks(steps: list[tuple[dict, dict]]) -> dict[tuple[str, int], list[int]]:
+def whole_tasks(steps: list[Scored]) -> dict[tuple[str, int], list[int]]:
     """The tasks of which all length + 1 rows are there, each once."""
     rights, asked = _by_task(steps)
     return {task: r for task, r in rights.items() if len(r) == len(asked[task]) == task[1] + 1}
 
 
-def _tasks(steps: list[tuple[dict, dict]]) -> dict:
+def _tasks(steps: list[Scored]) -> dict:
     """Task accuracy, over and by path length."""
-    rights, whole = _by_task(steps)[0], _whole_tasks(steps)
+    rights, whole = _by_task(steps)[0], whole_tasks(steps)
     by_length = {
         str(n): {
             "tasks": sum(length == n for _, length in whole),

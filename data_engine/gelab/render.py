@@ -4,15 +4,14 @@ Pictures are composed at the size they are stored in; each element is scaled fro
 picture costs well under a millisecond. The box of an element on the picture is its canvas box, scaled and rounded.
 """
 
-import struct
 import zlib
 from collections.abc import Iterable
 from functools import lru_cache
 
-import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from ..geometry import Box, Size
+from ..png import png_file, raw_rows
 from .graph import BACK, Element, Page, WorldError
 from .icons import IconSet
 from .layout import TITLE_BOX
@@ -24,14 +23,7 @@ _TILE_FONT, _TITLE_FONT = 60, 80  # points on the canvas
 def png(picture: Image.Image) -> bytes:
     """An RGB picture as PNG, rows unfiltered: Pillow tries five filters on each row, which flat pages do not need and
     which takes about twice as long."""
-    width, height = picture.size
-    rows = np.zeros((height, 1 + 3 * width), np.uint8)  # each row: filter type 0, then its pixels
-    rows[:, 1:] = np.asarray(picture).reshape(height, -1)
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)  # 8 bits a channel, RGB, not interlaced
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-        for name, data in ((b"IHDR", header), (b"IDAT", zlib.compress(rows.tobytes(), 1)), (b"IEND", b""))
-    )
+    return png_file(*picture.size, zlib.compress(raw_rows(picture), 1))
 
 
 class Renderer:

@@ -16,12 +16,11 @@ from ..answer import cleaned
 from ..dataset import DataError
 from ..episode import Request
 from ..files import write_file
-from ..geometry import Size
 from . import prompts
 from .actions import Action, Click, Done, ParseFailure, Pick, Type, Wait, parse
 from .forms import BUTTON, CANVAS, FIELD, Element, View
 from .oracle import answer_text, next_action
-from .tasks import Options, Task, one_task
+from .tasks import Task, one_task, options_of
 
 FOCUSED, TYPED, ACCEPTED = "focused", "typed", "accepted"
 REJECTED, MISFIRE, MISS = "rejected", "misfire", "miss"
@@ -180,8 +179,7 @@ def episode_of(config: dict, max_steps: int | None = None) -> LoginEpisode:
     if len(given) < len(ENV_CONFIG):
         missing = ", ".join(name for name in ENV_CONFIG if name not in given)
         raise DataError(f"env_config of the row: no {missing}; write the rows again")
-    index, page_size = given.pop("index"), Size(*given.pop("page_size"))
-    task = one_task(Options(**given, page_size=page_size), index)
+    task = one_task(options_of(given, "env_config of the row"), given["index"])
     if max_steps is not None and max_steps < task.steps - 1:
         raise DataError(f"{task.key}: {max_steps} turns are too few, the form takes {task.steps - 1}")
     return LoginEpisode(task, None, max_steps=max_steps)

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import msgspec
 
-from ..bootstrap import interval
 from ..dataset import DataError
 from ..foreign import check, in_text, present
+from ..intervals import interval
 from ..shapes import Count, Message, Number
 from .actions import Click, ParseFailure, parse
 from .scoring import Classic, Strict, Truth, classic, name_of, strict, truth_of
@@ -201,7 +201,7 @@ def strict_metrics(rows: Sequence[dict]) -> dict:
         "element_accuracy": mean(s.place for s, one in zip(steps, answers, strict=True) if one.row["mode"] == "som"),
         "parse_failures": count(a.action.reason for a in answers if isinstance(a.action, ParseFailure)),
         "out_of_range": sum(out_of_range(one.action) for one in answers),
-        "intervals": {  # 95 %, bootstrap over episodes
+        "intervals": {  # 95 %, over episodes
             "episode_success_rate": interval((right, 1) for right in successes),
             "step_accuracy": interval((sum(step.right for step in steps), len(steps)) for steps in scored.values()),
         },
@@ -246,7 +246,7 @@ def closed_loop_metrics(trajectories: Sequence[dict]) -> dict:
         "outcomes": count(turn["outcome"] for turn in turns),
         "parse_failures": count(turn["failure"] for turn in turns if turn.get("failure")),
         "out_of_range": sum(out_of_range(Click(*turn["point"])) for turn in turns if turn.get("point")),
-        "intervals": {  # 95 %, bootstrap over episodes
+        "intervals": {  # 95 %, over episodes
             "success_rate": interval((t["accepted"], 1) for t in trajectories),
             "declared_rate": interval((t["declared"], 1) for t in trajectories),
         },

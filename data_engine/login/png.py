@@ -10,8 +10,9 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
-import numpy as np
 from PIL import Image
+
+from ..png import png_file, raw_rows
 
 STRIP = 16  # rows of pixels
 _BASE = 65521  # of Adler-32
@@ -40,9 +41,7 @@ def _plain(size: tuple[int, int], colour: tuple[int, int, int]) -> Packed:
 
 def _pack(rows: Image.Image) -> Packed:
     """Each row as filter type 0 and its pixels, deflated."""
-    lines = np.zeros((rows.height, 1 + 3 * rows.width), np.uint8)
-    lines[:, 1:] = np.frombuffer(rows.tobytes(), np.uint8).reshape(rows.height, -1)
-    raw, packer = lines.tobytes(), zlib.compressobj(1, zlib.DEFLATED, -15)
+    raw, packer = raw_rows(rows), zlib.compressobj(1, zlib.DEFLATED, -15)
     return Packed(packer.compress(raw) + packer.flush(zlib.Z_FULL_FLUSH), zlib.adler32(raw), len(raw))
 
 
@@ -57,11 +56,7 @@ def png(width: int, height: int, packed: Iterable[Packed]) -> bytes:
     for strip in packed:
         adler = _join(adler, strip.adler, strip.length)
     stream = b"".join([b"\x78\x01", *(strip.data for strip in packed), b"\x03\x00", struct.pack(">I", adler)])
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)  # 8 bits a channel, RGB, not interlaced
-    chunks = (b"IHDR", header), (b"IDAT", stream), (b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks
-    )
+    return png_file(width, height, stream)
 
 
 def _join(one: int, two: int, length: int) -> int:

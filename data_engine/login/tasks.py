@@ -71,14 +71,14 @@ class Options:
     page_size: Size = PAGE_SIZE
 
 
-def options_of(arguments: dict) -> Options:
-    """The options in a manifest's ``arguments``. Raises DataError."""
-    fault = misfit(arguments, Options)
+def options_of(given: dict, where: str = "arguments of the manifest") -> Options:
+    """The options in a manifest's ``arguments``, or in a row's ``env_config``. Raises DataError."""
+    fault = misfit(given, Options)
     if fault:
-        raise DataError(f"arguments of the manifest: {fault}; write the folder again")
-    options = msgspec.convert(arguments, Options)
+        raise DataError(f"{where}: {fault}; write the folder again")
+    options = msgspec.convert(given, Options)
     if options.episodes < 1 or min(options.page_size) < 1:
-        raise DataError("arguments of the manifest: no episodes, or pages without a size; write the folder again")
+        raise DataError(f"{where}: no episodes, or pages without a size; write the folder again")
     return options
 
 

@@ -9,7 +9,6 @@ from itertools import groupby
 from PIL import Image
 from results import Score as Scored
 
-from data_engine import bootstrap
 from data_engine.failures import RIGHT
 from data_engine.gelab import failures
 from data_engine.gelab.actions import Click, parse
@@ -18,6 +17,7 @@ from data_engine.gelab.graph import PageGraph
 from data_engine.gelab.ring import ring_places
 from data_engine.gelab.world import World
 from data_engine.geometry import box_to_thousand
+from data_engine.intervals import interval
 
 from .diagnosis import Step, Walk, cut
 from .library import Library
@@ -27,7 +27,7 @@ from .score import NotShown, Score
 SHAPES = dict.fromkeys((STATIC.kind, INTERACTIVE.kind), Scored)
 ASKED, DONE = failures.ASKED, failures.DONE
 PARTNERS = ("oracle", "random", "blind")
-NOTE = "Whiskers: 95 % bootstrap interval over tasks. Arrival: mean over sampled attempts."
+NOTE = "Whiskers: 95 % interval over tasks. Arrival: mean over sampled attempts."
 COLUMNS = {  # heading -> (kind of score, metric)
     "steps right": (STATIC.kind, "step_all"),
     "Pass@1": (INTERACTIVE.kind, "pass_at_1"),
@@ -184,9 +184,9 @@ def by_length(score: Score) -> list[list[float]]:
         tasks[row["path"]][row["task"]].append(row["arrived"])
     points = []
     for length in sorted(tasks):
-        means = [sum(arrived) / len(arrived) for arrived in tasks[length].values()]
-        low, high = bootstrap.interval((mean, 1) for mean in means) or (means[0], means[0])
-        points.append([length, sum(means) / len(means), low, high, len(means)])
+        parts = [(sum(arrived), len(arrived)) for arrived in tasks[length].values()]
+        rate = sum(right for right, _ in parts) / sum(count for _, count in parts)
+        points.append([length, rate, *interval(parts), len(parts)])
     return points
 
 

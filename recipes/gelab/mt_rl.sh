@@ -1,12 +1,15 @@
 #!/usr/bin/env bash
 # GE-Lab MT-RL: multi-turn GRPO in the live environment.   Hardware: 16 x 80 GB GPUs, about 75 GB each (an estimate).
-# NOT RUN ON GPUs YET. The same page runs on the CPU with a tiny model: tests/test_rl.py.
+# NOT RUN ON GPUs YET. The same page runs on the CPU with a tiny model: tests/test_rl.py. Server mode cannot train on a
+# CPU; its rollouts ran there by hand, against vLLM.
 #
 # Needs:     python -m data_engine.gelab.write WORLD "$GELAB_DATA", and a checkpoint of SFT or ST-RL
 # Run:       MODEL=runs/gelab/st_rl/checkpoint-1944 NPROC_PER_NODE=8 bash recipes/gelab/mt_rl.sh
 # Nodes:     NNODES=2 NODE_RANK=0 MASTER_ADDR=10.0.0.1 on the first, NODE_RANK=1 on the second, at the same time
 # LoRA:      ADAPTER=runs/gelab/st_rl/checkpoint-1944 MODEL=Qwen/Qwen2.5-VL-7B-Instruct bash recipes/gelab/mt_rl.sh
 # Resume:    RESUME=runs/gelab/mt_rl/checkpoint-66, all else as before
+# Server:    ENGINE=server, 8 x 80 GB GPUs, about 70 GB each (an estimate), beside mt_rl_server.sh running on other GPUs;
+#            SERVER_HOST and SERVER_PORT name it; it must see $GELAB_DATA under the same path
 # CPU:       ENGINE=transformers, no vLLM; tests/test_rl.py has the other flags that a CPU needs
 #
 # Sources: [T8] the paper's Table 8; [A.4] and [3.2.2] its sections; [authors] their published script; ours otherwise.
@@ -32,19 +35,28 @@ if [[ -n "${RESUME:-}" ]]; then
     fi
 fi
 
-engine=(
-    --use_vllm true                     # [authors]
-    --vllm_mode colocate                # on the training GPUs
-    --vllm_gpu_memory_utilization 0.4   # [authors]
-    --vllm_max_model_len 16384          # as --max_length; authors: 2048 for one screenshot
-    --vllm_limit_mm_per_prompt '{"image": 12, "video": 0}'     # one screenshot a turn
-    --sleep_level 1                     # vLLM gives its memory back while the model trains
-    --offload_model true                # [authors] the trainer gives its own back while vLLM generates
-    --offload_optimizer true
-)
-if [[ "${ENGINE:-vllm}" == transformers ]]; then
-    engine=(--use_vllm false)
-fi
+ENGINE="${ENGINE:-vllm}"                         # who generates; nothing else depends on it
+one_of ENGINE vllm server transformers
+case "$ENGINE" in
+    vllm) engine=(
+        --use_vllm true                     # [authors]
+        --vllm_mode colocate                # on the training GPUs
+        --vllm_gpu_memory_utilization 0.4   # [authors]
+        --vllm_max_model_len 16384          # as --max_length; authors: 2048 for one screenshot
+        --vllm_limit_mm_per_prompt '{"image": 12, "video": 0}'     # one screenshot a turn
+        --sleep_level 1                     # vLLM gives its memory back while the model trains
+        --offload_model true                # [authors] the trainer gives its own back while vLLM generates
+        --offload_optimizer true
+    ) ;;
+    server) engine=(
+        --use_vllm true                     # [authors]
+        --vllm_mode server
+        --vllm_server_host "${SERVER_HOST:-127.0.0.1}"
+        --vllm_server_port "${SERVER_PORT:-8000}"
+        --vllm_server_pass_dataset true     # or env_config does not reach the environment
+    ) ;;
+    transformers) engine=(--use_vllm false) ;;
+esac
 
 args=(
     --rlhf_type grpo

@@ -4,7 +4,7 @@
 #
 # Needs:     $GELAB_DATA, under the same path as the trainer's
 # Run:       MODEL=runs/gelab/st_rl/checkpoint-1944 bash recipes/gelab/mt_rl_server.sh
-#            then recipes/gelab/mt_rl_train.sh, with the same MODEL, on other GPUs or another node
+#            then ENGINE=server bash recipes/gelab/mt_rl.sh, with the same MODEL, on other GPUs or another node
 # Override:  bash recipes/gelab/mt_rl_server.sh --port 8001      (the last flag wins)
 #
 # Sources: [3.2.2] the paper's section; ours otherwise. The authors have no server mode.

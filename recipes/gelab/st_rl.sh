@@ -32,6 +32,8 @@ if [[ -n "${RESUME:-}" ]]; then
     fi
 fi
 
+ENGINE="${ENGINE:-vllm}"                         # who generates
+one_of ENGINE vllm transformers
 engine=(
     --use_vllm true                     # [authors]
     --vllm_mode colocate                # on the training GPUs
@@ -41,7 +43,7 @@ engine=(
     --offload_model true                # the trainer gives its own back while vLLM generates
     --offload_optimizer true
 )
-if [[ "${ENGINE:-vllm}" == transformers ]]; then
+if [[ "$ENGINE" == transformers ]]; then
     engine=(--use_vllm false)
 fi
 

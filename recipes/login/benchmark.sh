@@ -15,11 +15,12 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../_machine.sh"
 CONFIG="${CONFIG:-coord}"
+one_of CONFIG coord som registration_som
+export SCENARIO=login
 case "$CONFIG" in
-    coord) kind=(--mode coord) published=published ;;
-    som) kind=(--mode som) published=scripted ;;
-    registration_som) kind=(--scenario registration --mode som) published=scripted ;;
-    *) stop "CONFIG=$CONFIG: unknown; known are coord, som, registration_som" ;;
+    coord) mode=coord published=published ;;
+    som) mode=som published=scripted ;;
+    registration_som) SCENARIO=registration mode=som published=scripted ;;
 esac
 need_swift
 numbers 1 EPISODES TOKENS
@@ -42,14 +43,14 @@ export MAX_PIXELS=$(( ${PAGE_SIZE%x*} * ${PAGE_SIZE#*x} ))
 mkdir -p "$RUN/model" "$RUN/eval" "$RUN/plots"
 
 # 1. Rows: one set to train on, one to score. `hard` draws other forms for the second anyway.
-kind+=(--protocol "$PROTOCOL" --episodes "$EPISODES" --page-size "$PAGE_SIZE")
+kind=(--scenario "$SCENARIO" --mode "$mode" --protocol "$PROTOCOL" --episodes "$EPISODES" --page-size "$PAGE_SIZE")
 python -m data_engine.login.write "$RUN/data/train" "${kind[@]}" --seed "$SEED" --split train
 python -m data_engine.login.write "$RUN/data/eval" "${kind[@]}" --seed "$EVAL_SEED" --split eval
 
 # 2. Training, by the config's own page.
 if [[ ! -f "$RUN/model/finished" ]]; then
     MODEL="$MODEL" LOGIN_DATA="$RUN/data/train" OUTPUT="$RUN/model" RESUME="$(newest "$RUN/model")" \
-        bash "$ROOT/recipes/login/$CONFIG.sh" "$@"
+        bash "$ROOT/recipes/login/$mode.sh" "$@"
     touch "$RUN/model/finished"
 fi
 tuned="$(newest "$RUN/model" adapter_config.json)"

@@ -34,6 +34,8 @@ if [[ -n "${RESUME:-}" ]]; then
     fi
 fi
 
+ENGINE="${ENGINE:-vllm}"                         # who generates
+one_of ENGINE vllm transformers
 engine=(
     --use_vllm true
     --vllm_mode colocate                # on the training GPUs
@@ -44,7 +46,7 @@ engine=(
     --offload_model true                # the trainer gives its own back while vLLM generates
     --offload_optimizer true
 )
-if [[ "${ENGINE:-vllm}" == transformers ]]; then
+if [[ "$ENGINE" == transformers ]]; then
     engine=(--use_vllm false)
 fi
 

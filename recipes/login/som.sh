@@ -1,19 +1,24 @@
 #!/usr/bin/env bash
-# Login form, Set-of-Marks: LoRA SFT.   Hardware: 1 x 16 GB GPU with the 2B model, 1 x 32 GB with the 8B (estimates).
+# Forms, Set-of-Marks: LoRA SFT.   Hardware: 1 x 16 GB GPU with the 2B model, 1 x 32 GB with the 8B (estimates).
 # NOT RUN ON GPUs YET. The same page runs on the CPU with a tiny model: tests/test_login_benchmark.py.
 #
 # Needs:     python -m data_engine.login.write "$LOGIN_DATA" --mode som --protocol scripted --episodes 32 --seed 123
 # Run:       bash recipes/login/som.sh                       (all of it, with scores: recipes/login/benchmark.sh)
+# Other:     SCENARIO=registration bash recipes/login/som.sh      (its rows: --scenario registration)
 # 8B:        MODEL=Qwen/Qwen3-VL-8B-Instruct bash recipes/login/som.sh    (the document has no 8B page for marks)
 # GPUs:      NPROC_PER_NODE=2 bash recipes/login/som.sh      (the batch doubles; the document used one device)
 # Resume:    RESUME=runs/login/som/checkpoint-192 bash recipes/login/som.sh
 #
-# Sources: [yaml] the benchmark document's configs/qwen3vl_synthetic_som.yaml; [trainer] its training code;
-# ours otherwise. The document's trainer kept weights in float32 and never seeded its shuffle.
+# Sources: [yaml] the benchmark document's qwen3vl_synthetic_som.yaml and qwen3vl_synthetic_registration_som.yaml, which
+# differ in folders alone; [trainer] its training code; ours otherwise. The document's trainer kept weights in float32 and never seeded its shuffle.
 set -euo pipefail
+SCENARIO="${SCENARIO:-login}"                    # the form: login or registration
+recipe_name=som                                  # of the folders below runs/login
+[[ "$SCENARIO" == login ]] || recipe_name="${SCENARIO}_som"
 source "$(dirname "${BASH_SOURCE[0]}")/../_machine.sh"
+one_of SCENARIO login registration
 MODEL="${MODEL:-Qwen/Qwen3-VL-2B-Instruct}"      # [yaml]
-export LOGIN_DATA="${LOGIN_DATA:-$ROOT/runs/login/som_data}"
+export LOGIN_DATA="${LOGIN_DATA:-$ROOT/runs/login/${recipe_name}_data}"
 
 export MAX_PIXELS="${MAX_PIXELS:-486400}"        # 800 x 608, what Qwen's resize makes of the published 800 x 600
 TEMPLATE="${TEMPLATE:-login_qwen3_vl}"           # the rows' own system prompt; login_qwen2_5_vl for Qwen2.5-VL
@@ -42,7 +47,7 @@ args=(
     --freeze_vit true                   # [yaml] by its target_modules
     --freeze_aligner true               # the same
     --freeze_llm false
-    --num_train_epochs 2                # [yaml] 192 rows: 384 steps
+    --num_train_epochs 2                # [yaml] login: 192 rows, 384 steps; registration: twice as many
     --per_device_train_batch_size 1     # [yaml]
     --gradient_accumulation_steps 1     # [yaml]
     --learning_rate 5e-5                # [yaml]

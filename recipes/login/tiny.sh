@@ -11,7 +11,7 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../_machine.sh"
 MODE="${MODE:-coord}"
-[[ "$MODE" == coord || "$MODE" == som ]] || stop "MODE=$MODE: unknown; known are coord, som"
+one_of MODE coord som
 need_swift
 numbers 1 STEPS EPISODES LIMIT CURVE
 RUN="$(realpath -m "${RUN:-$ROOT/runs/login/tiny}")"

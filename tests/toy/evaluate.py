@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from common import answers, checked_manifest, engine_and_run, engine_flags, finish
+from settings import Settings
 from shards import run_items, shard_flags
 
 from data_engine.cli import Parser, command
@@ -18,15 +19,16 @@ def main() -> None:
     engine_flags(parser)
     shard_flags(parser)
     args = parser.parse_args()
+    settings = Settings.of(args)
     manifest = checked_manifest(args.data / ROWS, TOY)
-    engine, run = engine_and_run(args, STEPS.kind, args.data / ROWS, manifest)
+    engine, run = engine_and_run(settings, STEPS.kind, args.data / ROWS, manifest)
 
     def work(todo, write) -> None:
         asked = [TOY.request(row, args.data) for row in todo]
-        for row, answer in zip(todo, answers(engine, asked, args), strict=True):
+        for row, answer in zip(todo, answers(engine, asked, settings), strict=True):
             write(row | {"prediction": answer})
 
-    run_items(args, STEPS.answers_file, read_rows(args.data / ROWS, args.limit), work, "squares")
+    run_items(settings, STEPS.answers_file, read_rows(args.data / ROWS, args.limit), work, "squares")
     said = read_lines(args.out / STEPS.answers_file, STEPS.read)
     finish(args.out / "metrics.json", STEPS.metrics(said), run, args.json)
 

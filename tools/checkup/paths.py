@@ -13,6 +13,7 @@ from pathlib import Path
 
 import checkpoint
 from PIL import Image
+from settings import Settings
 
 from data_engine.benchmark import Benchmark
 from data_engine.dataset import verified_path
@@ -82,6 +83,10 @@ def host_without_weights(**options):
 
 class Evaluation(checkpoint.Transformers):
     """The scripts' engine without weights: what a request is to the model, and how it reads a model's tokens."""
+
+    def __init__(self, model: str, template: str, max_pixels: int, rows: int):
+        given = {"model": model, "template": template, "max_new_tokens": 1, "batch_size": rows}
+        super().__init__(Settings(engine="transformers", **given), max_pixels)
 
     @cached_property
     def engine(self):

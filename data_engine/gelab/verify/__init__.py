@@ -3,6 +3,7 @@
 faults    what can be wrong, each kind with its mend
 text      a row's messages on their own: columns, roles, image tags, system prompt, leaks
 rows      a row against its world: replayed in the graph, not written again
+lines     a file of rows, line by line
 pages     a world folder: structure, screenshots against a new drawing, fingerprint
 folder    a rows folder: manifest, hashes, counts, and all of the above
 many      a folder of many worlds, and of rows over many worlds

@@ -19,6 +19,7 @@ from ..write import EDGE_COPIES
 from ..write import KIND as ROWS_KIND
 from .faults import Fault
 from .files import Arguments, RowsManifest, load_manifest, stale
+from .lines import RowLines
 from .many import MANY_KINDS, check_many
 from .pages import ProvenWorld, check_world
 from .rows import RowChecker
@@ -97,8 +98,8 @@ def _check_rows(
         return
     for name in FILES:
         if (folder / name).is_file():
-            file = RowFile(folder / name, world.graph, manifest, plan, limit)
-            report.faults += file.faults(step)
+            file = RowFile(folder / name, world.graph, manifest, plan, limit, step)
+            report.faults += file.faults()
             report.checked[name] = file.checked
             done(name, file.checked)
 
@@ -143,48 +144,24 @@ def _steps(graph: PageGraph, pages: list[set[str]]) -> int:
     return sum(graph.distances_to(b)[a] + 1 for some in pages for b in some for a in some if a != b)
 
 
-class RowFile:
-    """One file of rows. ``checked`` is how many lines were read as rows, or tried."""
+class RowFile(RowLines):
+    """One file of rows over one world."""
 
-    def __init__(self, path: Path, graph: PageGraph, manifest: RowsManifest, plan: Plan, limit: int | None):
-        self.path, self.manifest, self.plan, self.limit = path, manifest, plan, limit
-        self.decoder = msgspec.json.Decoder(FILES[path.name])
+    def __init__(self, path: Path, graph: PageGraph, manifest: RowsManifest, plan: Plan, limit: int | None, step: Step):
+        super().__init__(path, FILES[path.name], manifest, limit, step)
+        self.plan = plan
         self.checker = RowChecker(graph, manifest.arguments.clicks, plan.pages[path.name], path.name in RL)
-        self.checked = 0
 
-    def faults(self, step: Step) -> list[Fault]:
-        found = list(self._lines(step))
-        return found + [Fault(self.path.name, None, "row count", what) for what in self._counts(clean=not found)]
+    def faults(self) -> list[Fault]:
+        found = list(self.lines())
+        return found + list(self._counts(clean=not found))
 
-    def _lines(self, step: Step) -> Iterator[Fault]:
-        self.total = 0
-        with open(self.path, "rb") as file:
-            for self.total, line in enumerate(file, 1):  # noqa: B007
-                if self.limit is None or self.total <= self.limit:
-                    self.checked = self.total
-                    step()
-                    yield from (Fault(self.path.name, self.total, *found) for found in self._line(line))
+    def check(self, row: StepRow | EpisodeRow | TaskRow) -> Iterator[Fault]:
+        return self.against(self.checker, row)
 
-    def _line(self, line: bytes) -> list[tuple[str, str]]:
-        try:
-            row = self.decoder.decode(line)
-        except msgspec.ValidationError as error:
-            found = [("wrong column", str(error))]
-        except UNREADABLE as error:
-            found = [("broken line", str(error))]
-        else:
-            return self.checker.check(row, self.total)
-        self.checker.next_idx += 1
-        return found
-
-    def _counts(self, clean: bool) -> Iterator[str]:
+    def _counts(self, clean: bool) -> Iterator[Fault]:
         """Lines, manifest and plan agree; and where each row is right, no step of a task is lacking."""
-        name = self.path.name
-        said, merged = self.manifest.rows.get(name, 0), self.manifest.merged.get(name, 0)
-        if self.total != said:
-            yield f"{self.total:,} rows, the manifest says {said:,}"
-        if said + merged != self.plan.rows[name] or (merged and self.manifest.arguments.clicks == "uniform"):
-            yield f"{said:,} rows and {merged:,} merged in the manifest, the world gives {self.plan.rows[name]:,}"
-        wanted, whole = self.plan.steps.get(name), self.limit is None or self.total <= self.limit
-        if wanted is not None and clean and whole and len(self.checker.steps) != wanted:
-            yield f"{len(self.checker.steps):,} steps of tasks, the world gives {wanted:,}"
+        yield from self.counts(self.plan.rows[self.name], "the world gives")
+        wanted, there = self.plan.steps.get(self.name), len(self.checker.steps)
+        if wanted is not None and clean and self.whole and there != wanted:
+            yield self.count(f"{there:,} steps of tasks, the world gives {wanted:,}")

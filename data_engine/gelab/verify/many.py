@@ -6,10 +6,8 @@ from collections.abc import Callable, Iterator
 from itertools import islice, zip_longest
 from pathlib import Path
 
-import msgspec
-
 from ...dataset import MANIFEST, DataError, sha256
-from ...faults import UNREADABLE, Report, Step, check_files
+from ...faults import Report, Step, check_files
 from ..build_many import KIND as WORLDS_KIND
 from ..graph import PageGraph
 from ..parquet import pyarrow, read_parquet
@@ -17,6 +15,7 @@ from ..write_many import KIND as ROWS_KIND
 from ..write_many import SPLITS
 from .faults import Fault
 from .files import ManyRowsManifest, WorldsManifest, load_manifest, stale
+from .lines import RowLines
 from .pages import check_world
 from .rows import RowChecker
 from .text import StepRow
@@ -100,47 +99,26 @@ def _shared(manifest: ManyRowsManifest) -> Iterator[tuple[str, str]]:
             yield "wrong split", f"world {name} of eval is one of train, too"
 
 
-class _SplitFile:
-    """One file of rows, which lie together world by world. ``checked``: lines read as rows, or tried."""
+class _SplitFile(RowLines):
+    """One file of rows, which lie together world by world."""
 
     def __init__(self, folder: Path, split: str, manifest: ManyRowsManifest, limit: int | None, step: Step):
-        self.folder, self.split, self.manifest, self.limit, self.step = folder, split, manifest, limit, step
-        self.name = f"{split}.jsonl"
-        self.worlds = getattr(manifest.split, split)
-        self.decode = msgspec.json.Decoder(StepRow).decode
-        self.world, self.checker, self.seen = "", None, set()
-        self.checked = self.total = self.planned = self.next_idx = 0
+        super().__init__(folder / f"{split}.jsonl", StepRow, manifest, limit, step)
+        self.folder, self.split, self.worlds = folder, split, getattr(manifest.split, split)
+        self.world, self.checker, self.seen, self.planned = "", None, set(), 0
 
     def faults(self) -> list[Fault]:
-        found = list(self._lines())
-        whole = self.limit is None or self.total <= self.limit
-        if whole and not found:
-            found += [Fault(self.name, None, "row count", what) for what in self._counts()]
+        found = [*self.lines(), *self._close()]
+        if self.whole and not found:
+            found += self._counts()
         elif self.total != self.manifest.rows.get(self.name):
-            what = f"{self.total:,} rows, the manifest says {self.manifest.rows.get(self.name, 0):,}"
-            found.append(Fault(self.name, None, "row count", what))
+            said = self.manifest.rows.get(self.name, 0)
+            found.append(self.count(f"{self.total:,} rows, the manifest says {said:,}"))
         return found
 
-    def _lines(self) -> Iterator[Fault]:
-        with open(self.folder / self.name, "rb") as file:
-            for self.total, line in enumerate(file, 1):  # noqa: B007
-                if self.limit is None or self.total <= self.limit:
-                    self.checked = self.total
-                    self.step()
-                    yield from self._line(line)
-        yield from self._close()
-
-    def _line(self, line: bytes) -> Iterator[Fault]:
-        try:
-            row = self.decode(line)
-        except UNREADABLE as error:
-            self.next_idx += 1
-            kind = "wrong column" if isinstance(error, msgspec.ValidationError) else "broken line"
-            yield Fault(self.name, self.total, kind, str(error))
-            return
+    def check(self, row: StepRow) -> Iterator[Fault]:
         match = _PICTURE.fullmatch(row.images[0]) if row.images else None
         if not match or match[1] not in self.worlds:
-            self.next_idx = row.idx + 1
             what = f"shows {row.images[:1]}, no page of a world of {self.split}"
             yield Fault(self.name, self.total, "wrong image", what)
             return
@@ -148,9 +126,7 @@ class _SplitFile:
             yield from self._close()
             yield from self._open(match[1])
         if self.checker:
-            self.checker.next_idx = self.next_idx
-            yield from (Fault(self.name, self.total, *found) for found in self.checker.check(row, self.total))
-        self.next_idx = row.idx + 1
+            yield from self.against(self.checker, row)
 
     def _open(self, name: str) -> Iterator[Fault]:
         self.world, self.checker = name, None
@@ -174,20 +150,15 @@ class _SplitFile:
         wanted = sum(graph.distances_to(goal)[start] + 1 for start, goal in tasks)
         self.planned += wanted
         self.planned += (len(graph.edges) + 2 * len(graph.places)) if self.split == "train" else 0
-        whole = self.limit is None or self.total <= self.limit
-        if whole and (len(tasks), len(steps)) != (min(self.manifest.arguments.tasks_per_world, pairs), wanted):
+        if self.whole and (len(tasks), len(steps)) != (min(self.manifest.arguments.tasks_per_world, pairs), wanted):
             what = f"world {self.world}: {len(steps):,} steps of {len(tasks):,} tasks, {wanted:,} are in the world"
-            yield Fault(self.name, None, "row count", what)
+            yield self.count(what)
 
-    def _counts(self) -> Iterator[str]:
+    def _counts(self) -> Iterator[Fault]:
         """Lines, manifest and worlds agree."""
-        said, merged = self.manifest.rows.get(self.name, 0), self.manifest.merged.get(self.name, 0)
-        if self.total != said:
-            yield f"{self.total:,} rows, the manifest says {said:,}"
-        if said + merged != self.planned or (merged and self.manifest.arguments.clicks == "uniform"):
-            yield f"{said:,} rows and {merged:,} merged in the manifest, the worlds give {self.planned:,}"
+        yield from self.counts(self.planned, "the worlds give")
         if missing := self.worlds.keys() - self.seen:
-            yield f"no row of world {min(missing)} ({len(missing)} such worlds)"
+            yield self.count(f"no row of world {min(missing)} ({len(missing)} such worlds)")
 
 
 def _parquet(folder: Path, split: str, limit: int | None) -> tuple[list[Fault], int]:

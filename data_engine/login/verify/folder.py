@@ -8,9 +8,8 @@ import msgspec
 
 from ...dataset import MANIFEST, DataError
 from ...faults import UNREADABLE, Report, Step, check_files
-from ...geometry import Size
 from .. import prompts
-from ..tasks import Options, Task, tasks
+from ..tasks import Task, options_of, tasks
 from ..write import ROWS, TASKS, fingerprint
 from .episode import Found, Replay, Row, TaskRow, layout_faults
 from .faults import Fault
@@ -27,10 +26,6 @@ class Arguments(msgspec.Struct):
     split: str
     page_size: tuple[int, int]
     system: bool
-
-    def options(self) -> Options:
-        given = {name: getattr(self, name) for name in self.__struct_fields__ if name != "system"}
-        return Options(**given | {"page_size": Size(*self.page_size)})
 
 
 class Manifest(msgspec.Struct):
@@ -56,7 +51,7 @@ def verify(
     report = Report()
     try:
         manifest = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
-        expected = tasks(manifest.arguments.options())
+        expected = tasks(options_of(msgspec.to_builtins(manifest.arguments)))
     except (*UNREADABLE, DataError) as error:
         report.faults.append(Fault(MANIFEST, None, "broken manifest", str(error)))
         return report
