@@ -14,7 +14,6 @@ server says it back.
 import asyncio
 import hashlib
 import json
-import math
 import os
 import threading
 import time
@@ -192,12 +191,6 @@ def kept_reply(path: Path) -> dict:
     if not isinstance(reply, dict) or not isinstance(reply.get("text"), str):
         raise DataError(f"{path}: holds no reply; remove it, and the question is asked again")
     return reply
-
-
-def check_price(price: Sequence[float] | None) -> None:
-    """Raises DataError unless ``price``, US dollars for a million input and output tokens, can be reckoned with."""
-    if price is not None and not all(0 <= number < math.inf for number in price):
-        raise DataError(f"--price {' '.join(map(str, price))}: give two numbers of 0 or more, like 2.5 10")
 
 
 def usage(log: Path, price: Sequence[float] | None) -> dict:

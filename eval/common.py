@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from api import check_price, usage
+from api import usage
 from dialects import DIALECTS
 from engines import CHECKPOINTS, ENGINES, Engine, make_engine
 from settings import CACHE, Settings
@@ -60,12 +60,6 @@ def loading(engine: Engine) -> Callable[[], object]:
     return getattr(engine, "load", lambda: None)
 
 
-def engine_of(settings: Settings, max_pixels: int) -> Engine:
-    """The engine that the flags name, its model, server and values verified; nothing is written. Raises DataError."""
-    check_price(settings.price)
-    return make_engine(settings, max_pixels)
-
-
 def engine_and_run(
     settings: Settings, kind: str, data: Path, manifest: dict, engine: Engine | None = None, **more: object
 ) -> tuple[Engine, dict]:
@@ -76,7 +70,7 @@ def engine_and_run(
     """
     settings = replace(settings, train_rows=settings.train_rows or data.parent / "sft.jsonl")
     own = engine is not None
-    engine = engine or engine_of(settings, manifest["max_pixels"])
+    engine = engine or make_engine(settings, manifest["max_pixels"])
     run = {
         "kind": kind,
         "data": data_record(data.name, manifest),

@@ -504,9 +504,9 @@ def test_addresses_of_servers(eval_module):
 
 
 WRONG_VALUES = [
-    (["--price", "nan", 1], "--price nan 1.0: give two numbers of 0 or more"),
-    (["--price", 1, "inf"], "--price 1.0 inf: give two numbers of 0 or more"),
-    (["--price", "-1", 1], "--price -1.0 1.0: give two numbers of 0 or more"),
+    (["--price", "nan", 1], "--price nan: must be a number, 0 or more"),
+    (["--price", 1, "inf"], "--price inf: must be a number, 0 or more"),
+    (["--price", "-1", 1], "--price -1: must be 0 or more"),
     (["--extra", '{"top_p": NaN}'], "holds NaN, Infinity or half a sign"),
     (["--extra", '{"user": "\\ud83d"}'], "holds NaN, Infinity or half a sign"),
 ]
