@@ -58,11 +58,6 @@ def loading(engine: Engine) -> Callable[[], object]:
     return getattr(engine, "load", lambda: None)
 
 
-def engine_of(settings: Settings, max_pixels: int) -> Engine:
-    """The engine that the flags name, its model, server and values verified; nothing is written. Raises DataError."""
-    return make_engine(settings, max_pixels)
-
-
 def engine_and_run(
     settings: Settings, kind: str, data: Path, manifest: dict, engine: Engine | None = None, **more: object
 ) -> tuple[Engine, dict]:
@@ -73,7 +68,7 @@ def engine_and_run(
     """
     settings = replace(settings, train_rows=settings.train_rows or data.parent / "sft.jsonl")
     own = engine is not None
-    engine = engine or engine_of(settings, manifest["max_pixels"])
+    engine = engine or make_engine(settings, manifest["max_pixels"])
     run = {
         "kind": kind,
         "data": data_record(data.name, manifest),

@@ -10,7 +10,8 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from common import engine_flags, engine_of, finish, identity, loading, spent
+from common import engine_flags, finish, identity, loading, spent
+from engines import make_engine
 from PIL import Image
 from settings import Settings
 
@@ -82,7 +83,7 @@ def main() -> None:
     flags = Flags.of(parser.parse_args())
     if flags.engine in ("blind", "replay"):
         raise DataError(f"--engine {flags.engine}: the probe has no training rows and no keys to replay; use --blank")
-    engine = engine_of(flags, flags.page_size.width * flags.page_size.height)
+    engine = make_engine(flags, flags.page_size.width * flags.page_size.height)
     run = {"kind": "probe", "engine": flags.engine, "model": identity(flags.model), "template": flags.template}
     run |= {"rows": flags.rows, "sets": flags.sets, "seed": flags.seed, "blank": flags.blank, "limit": flags.limit}
     run |= {"page_size": str(flags.page_size), "max_new_tokens": flags.max_new_tokens}
