@@ -32,6 +32,7 @@ READS_NOTHING_FOREIGN = {  # script -> why it is not among COMMANDS
     "tools/bench_eval.py": "measures speed on data that it makes or is given whole",
     "tools/bench_rl.py": "measures speed on data that it makes",
     "tools/bench_world.py": "measures speed on worlds that it builds",
+    "tools/file_map.py": "reads the tree: tests/test_file_map.py",
     "tools/doctor.py": "finds faults of a set-up: tests/test_doctor.py",
     "tools/make_tiny_model.py": "makes a model: tests/test_tiny_model.py",
     "tools/play.py": "shows a world: tests/test_play.py",
