@@ -297,7 +297,7 @@ def test_an_old_path_is_the_new_page(told):
     moved = [path for path in SCRIPTS if path not in PAGES]
     assert list(map(name, moved)) == ["gelab/mt_rl_train.sh", "login/registration_som.sh"]
     for path, variable, value in zip(moved, ("ENGINE", "SCENARIO"), ("server", "registration"), strict=True):
-        assert len(path.read_text().splitlines()) == 3
+        assert len(path.read_text().splitlines()) == 4
         old = told(path, *EXTRA, **{variable: "other"})
         new = told(fake_programs.page(path), *EXTRA, **{variable: value})
         folder = fake_programs.value(old, "--output_dir")

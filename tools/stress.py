@@ -39,10 +39,14 @@ NOT_COMPARED = {"run.json", "metrics.json", "requests.jsonl", "merge.lock", "log
 
 @dataclass(frozen=True)
 class Command:
-    """A command line as a function of OUT and of a variant, 0 or 1; ``only``: the file that is compared."""
+    """A command line as a function of OUT and of a variant, 0 or 1; ``only``: the file that is compared.
+
+    ``resumes``: what a killed one has finished stays, and belongs to its command line; another one is refused.
+    """
 
     line: Callable[[str, int], list[str]]
     only: str | None = None
+    resumes: bool = False
 
 
 def module(name: str, *arguments: str) -> list[str]:
@@ -69,7 +73,8 @@ def commands(inputs: Path) -> dict[str, Command]:
         "build_many": Command(
             seeded(
                 module, "gelab.build_many", "OUT", "--worlds", "8", "--tree", "2", "1", "--workers", "2", "--shard", "1"
-            )
+            ),
+            resumes=True,
         ),
         "vary": Command(seeded(module, "gelab.vary", str(world), "OUT", "--position")),
         "write": Command(seeded(module, "gelab.write", str(world), "OUT")),
@@ -183,8 +188,8 @@ class Trial:
         time.sleep(self.random.uniform(0, 1.1 * self.seconds))
         victim.kill()
         victim.communicate()
-        # a run of an evaluation belongs to its first command line; a folder that is not there yet belongs to nobody
-        variant = 0 if self.command.only else self.random.choice((0, 1))
+        # a run of an evaluation resumes, too; a folder that is not there yet belongs to nobody
+        variant = 0 if self.command.only or self.command.resumes else self.random.choice((0, 1))
         again = start(self.command.line(str(out), variant))
         self._judge("kills", out, {again: variant}, both=False)
         until = time.monotonic() + GRACE
