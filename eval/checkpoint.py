@@ -99,10 +99,10 @@ class Transformers(Checkpoint):
             )
 
     @cached_property
-    def features(self):
-        from decode import Features
+    def pictures(self):
+        from vision import Pictures
 
-        return Features(self.engine.template.get_base_model(self.engine.model).model)
+        return Pictures(self.engine.template.get_base_model(self.engine.model).model, self.engine.processor)
 
     def answer(self, requests: Sequence[Request], temperature: float | Sequence[float], seed: int) -> list[str]:
         from decode import Rider
@@ -121,16 +121,17 @@ class Transformers(Checkpoint):
                 riders[i].row = row
         asked = [infer_request(requests[asking[0]]) for asking in batch.values()]
         some = [riders[i] for asking in batch.values() for i in asking]
-        hook = partial(self._share, hashes=[picture for *_, picture in batch], riders=some)
-        # the method behind infer(), which does not pass a hook on
-        self.engine._infer(asked, self.config(temperature=0.0), pre_infer_hook=hook)
+        hook = partial(self._share, riders=some)
+        with self.pictures.prepared():
+            # the method behind infer(), which does not pass a hook on
+            self.engine._infer(asked, self.config(temperature=0.0), pre_infer_hook=hook)
 
-    def _share(self, prepared: dict, hashes: list[str], riders: list) -> dict:
+    def _share(self, prepared: dict, riders: list) -> dict:
         """Between ms-swift's preparation and ``generate``: known pictures skip the tower, and ``decode`` decodes."""
         from decode import decode
 
         inputs, config = prepared["inputs"], prepared["generation_config"]
-        features = self.features(inputs.pop("pixel_values"), inputs["image_grid_thw"], hashes)
+        features = self.pictures.features(inputs.pop("pixel_values"))
         ends = config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id]
         inputs["mm_encoder_outputs"] = {"image": features}
         inputs["custom_generate"] = partial(decode, riders=riders, stop={*ends, *self._stop_tokens(config.stop_words)})

@@ -6,15 +6,13 @@ the cumulative probability passes the rider's next draw, so an answer depends on
 and not on who shares the batch (but for the rounding of the model's own sums).
 
 ``decode`` is given to ``model.generate`` as ``custom_generate``: it takes the place of the sampling loop, all
-preparation is transformers' own. ``Features`` keeps what the vision tower says of a picture, by the picture's hash.
+preparation is transformers' own.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
-
-PICTURES = 256  # kept: all 231 pages of Env-Base; about 1 GB of features for a model of 7B at 448 x 448
 
 
 @dataclass
@@ -88,35 +86,3 @@ def _split(going: list[tuple[Rider, int]], input_ids: torch.Tensor, state: dict)
             if state.get(name) is not None:
                 state[name] = state[name].index_select(-2, index)
     return torch.cat([input_ids, input_ids.new_tensor([[token] for _, token in branches])], dim=1), state
-
-
-class Features:
-    """What the vision tower of ``model`` (a Qwen-VL) says of pictures, deepstack features included; each seen once.
-
-    Each picture passes the tower alone, so that its features do not depend on its company.
-    """
-
-    def __init__(self, model):
-        self.model, self.kept = model, {}
-
-    def __call__(self, pixels: torch.Tensor, grid: torch.Tensor, hashes: Sequence[str]):
-        """The tower's output for a batch: ``pixels`` (patches, values), ``grid`` and ``hashes`` one a picture."""
-        parts = pixels.split(grid.prod(-1).tolist())
-        for i, name in enumerate(hashes):
-            out = self.kept.pop(name, None) or self.model.get_image_features(
-                parts[i], grid[i : i + 1], return_dict=True
-            )
-            self.kept[name] = out  # the latest stands last
-        outs = [self.kept[name] for name in hashes]
-        while len(self.kept) > PICTURES:
-            del self.kept[next(iter(self.kept))]
-        return _joined(outs)
-
-
-def _joined(outs: list):
-    """The outputs of single pictures as the output of a batch of them."""
-    joined = {"pooler_output": tuple(out.pooler_output[0] for out in outs)}
-    if hasattr(outs[0], "deepstack_features"):
-        layers = zip(*(out.deepstack_features for out in outs), strict=True)
-        joined["deepstack_features"] = [tuple(one for (one,) in layer) for layer in layers]
-    return type(outs[0])(**joined)

@@ -2,8 +2,9 @@
 
 One process, one model, one set of tasks. Fast: the evaluation as eval/gelab_interactive.py runs it, ``--batch-size``
 episodes at a time. One at a time: the same engine asked a sample of the very same questions, one image after the
-other; and ms-swift's own engine asked the same way, which shares nothing between two questions. The sides take turns,
-``--repeat`` times. Seconds of CPU where there is no GPU. The goal beside the ratio is the project's own.
+other; and ms-swift's own engine asked the same way, which shares nothing between two questions. Preparation: tokens,
+pixels and batch of the sample, with known pictures and by ms-swift alone. The sides take turns, ``--repeat`` times.
+Seconds of CPU where there is no GPU. The goal beside the ratio is the project's own.
 """
 
 import argparse
@@ -37,6 +38,7 @@ from data_engine.gelab.write import write  # noqa: E402
 from data_engine.geometry import Size  # noqa: E402
 
 GOAL = 3.0
+MEASURED = ("fast", "one_at_a_time", "ms_swift_one_at_a_time", "preparation", "ms_swift_preparation")
 Clock = Callable[[], float]
 
 
@@ -65,7 +67,7 @@ class Recorder:
 
 def fast(engine, settings: Settings, world: World, attempts: list[Attempt], clock: Clock) -> tuple[float, list, list]:
     """(seconds an answer, questions asked, trajectories) of an evaluation; no picture is known before."""
-    engine.__dict__.pop("features", None)
+    engine.__dict__.pop("pictures", None)
     recorder, lines = Recorder(engine), []
     begun = clock()
     play(partial(NavigationEpisode, world), recorder, attempts, settings, MAX_STEPS, lines.append)
@@ -76,7 +78,7 @@ def one_at_a_time(engine, asked: list, most: int, clock: Clock) -> tuple[float, 
     """Seconds an answer of our engine and of ms-swift's, on every n-th of the questions, one by one in turns."""
     from checkpoint import infer_request
 
-    engine.__dict__.pop("features", None)
+    engine.__dict__.pop("pictures", None)
     ours = stock = 0.0
     sample = asked[:: max(1, len(asked) // most)]
     for request, temperature in sample:
@@ -87,6 +89,24 @@ def one_at_a_time(engine, asked: list, most: int, clock: Clock) -> tuple[float, 
         engine.engine.infer([infer_request(request)], engine.config(temperature), use_tqdm=False)
         stock += clock() - begun
     return ours / len(sample), stock / len(sample)
+
+
+def preparation(engine, asked: list, most: int, clock: Clock) -> tuple[float, float]:
+    """Seconds to prepare a question (tokens, pixels, batch) whose picture is known, and to prepare it by ms-swift."""
+    from checkpoint import infer_request
+
+    template = engine.engine.template
+    sample = [infer_request(request) for request, _ in asked[:: max(1, len(asked) // most)]]
+
+    def prepare() -> float:
+        begun = clock()
+        template.data_collator([template.encode(question) for question in sample])
+        return (clock() - begun) / len(sample)
+
+    with engine.pictures.prepared():
+        prepare()
+        known = prepare()
+    return known, prepare()
 
 
 @command("bench_eval")
@@ -121,7 +141,8 @@ def measure(args: argparse.Namespace) -> dict:
     rounds = []
     for _ in range(args.repeat):
         seconds, asked, trajectories = fast(engine, settings, world, attempts, clock)
-        rounds.append((seconds, *one_at_a_time(engine, asked, args.sample, clock)))
+        alone = one_at_a_time(engine, asked, args.sample, clock)
+        rounds.append((seconds, *alone, *preparation(engine, asked, args.sample, clock)))
     ours, stock = ([r[i] / r[0] for r in rounds] for i in (1, 2))
     per_answer = [1000 * statistics.median(column) for column in zip(*rounds, strict=True)]
     return {
@@ -129,7 +150,7 @@ def measure(args: argparse.Namespace) -> dict:
         "clock": "wall" if on_gpu else "CPU",
         "episodes": len(trajectories),
         "answers": len(asked),
-        "milliseconds": dict(zip(("fast", "one_at_a_time", "ms_swift_one_at_a_time"), per_answer, strict=True)),
+        "milliseconds": dict(zip(MEASURED, per_answer, strict=True)),
         "ratio": statistics.median(ours),
         "ratio_ms_swift": statistics.median(stock),
         "ratios": {"ours": ours, "ms_swift": stock},
@@ -147,6 +168,8 @@ def shown(result: dict) -> str:
             f"  ({spread['ours']})   goal >= {GOAL:g}",
             f"ms-swift's, one image at a time   {ms['ms_swift_one_at_a_time']:8.1f} ms   ratio"
             f" {result['ratio_ms_swift']:5.1f}  ({spread['ms_swift']})",
+            f"preparing a question              {ms['preparation']:8.1f} ms, of a known picture;"
+            f" by ms-swift {ms['ms_swift_preparation']:.1f} ms",
         ]
     )
 
