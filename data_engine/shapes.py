@@ -60,10 +60,18 @@ def _kind_of(value: Any) -> str:
 
 
 class Message(msgspec.Struct):
-    """A turn of a row."""
+    """A message of a row."""
 
     role: str
     content: str
+
+
+class Turn(msgspec.Struct):
+    """One answer of a trajectory and what it did; ``point`` is where it clicked."""
+
+    outcome: str
+    failure: str | None = None
+    point: tuple[Number, Number] | None = None
 
 
 class Manifest(msgspec.Struct):

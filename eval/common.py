@@ -40,7 +40,9 @@ def engine_flags(parser: argparse.ArgumentParser, engines: tuple[str, ...] = ENG
     parser.add_argument("--json", action="store_true", help="print the metrics as JSON")
     server = parser.add_argument_group("openai and anthropic (--batch-size: requests under way at once)")
     server.add_argument("--price", type=real(0), nargs=2, metavar=("IN", "OUT"), help="US dollars for a million tokens")
-    server.add_argument("--cache", type=Path, default=CACHE, help="folder of all replies so far; default: %(default)s")
+    server.add_argument(
+        "--cache", type=Path, default=CACHE, help="folder of all replies so far; default: runs/api_cache"
+    )
     server.add_argument(
         "--extra", type=json_object, help="""fields of the request, as JSON: '{"temperature": null}' takes one out"""
     )

@@ -49,7 +49,7 @@ def main() -> None:
         for row, answer in zip(todo, answers(engine, asked, settings), strict=True):
             write(row | {"prediction": answer})
 
-    if run_items(settings, STATIC.answers_file, rows, work, "static", ready=loading(engine)):
+    if run_items(settings, STATIC.answers_file, rows, work, "static", loading(engine)):
         metrics = STATIC.metrics(read_lines(args.out / STATIC.answers_file, STATIC.read))
         finish(args.out / "metrics.json", metrics, run, args.json, **spent(settings))
 

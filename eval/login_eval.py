@@ -96,7 +96,7 @@ def step_by_step(flags: Flags, manifest: dict, rows: list[dict]) -> None:
         for row, answer in zip(todo, answers(engine, [request(row, flags.data) for row in todo], flags), strict=True):
             write(*with_predictions([row], [answer]))
 
-    if not run_items(flags, STEPS.answers_file, asked, work, "steps", ready=loading(engine)):
+    if not run_items(flags, STEPS.answers_file, asked, work, "steps", loading(engine)):
         return
     said = read_lines(flags.out / STEPS.answers_file, answered)
     classic, strict = classic_metrics(said), strict_metrics(said)
@@ -162,7 +162,7 @@ def closed_loop(flags: Flags, manifest: dict, rows: list[dict]) -> None:
         episodes = (LoginEpisode(task, pictures, system, flags.max_steps) for task in todo)
         run_episodes(episodes, policy, flags.batch_size, lambda episode: write(trajectory(episode)))
 
-    if not run_items(flags, CLOSED_LOOP.answers_file, items, work, "episodes", ready=loading(engine)):
+    if not run_items(flags, CLOSED_LOOP.answers_file, items, work, "episodes", loading(engine)):
         return
     metrics = closed_loop_metrics(read_lines(flags.out / CLOSED_LOOP.answers_file, read_trajectory))
     beside = {name: without_pictures(items, rows, name, flags.max_steps) for name in ("oracle", *BASELINES)}

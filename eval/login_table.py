@@ -267,7 +267,7 @@ def draw_examples(run: Path, mode: str, folder: Path) -> None:
 
 @command("login_table")
 def main() -> None:
-    parser = Parser(__doc__, "python eval/login_table.py runs/login_quickstart")
+    parser = Parser(__doc__, "python eval/login_table.py runs/login/quickstart")
     parser.add_argument("run", type=Path, metavar="RUN_DIR")
     run = parser.parse_args().run
     found = {mode: results(run, mode) for mode in MODES}

@@ -51,8 +51,8 @@ def run_items(
     items: Sequence,
     work: Work,
     unit: str,
+    ready: Callable[[], object],
     group: int = 1,
-    ready: Callable[[], object] = lambda: None,
 ) -> bool:
     """Bring OUT/``name`` to one line for each item, by this process, its shard or --nproc processes.
 

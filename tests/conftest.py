@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from fake_server import Fake
 from hypothesis import settings
 
 from data_engine.gelab.build import build
@@ -23,7 +24,7 @@ settings.load_profile("suite")
 
 @pytest.fixture(scope="module", autouse=True)
 def _environment():
-    """What the host writes into the environment with a model (MAX_PIXELS among it) ends with the test file."""
+    """What ms-swift writes into the environment with a model (MAX_PIXELS among it) ends with the test file."""
     before = dict(os.environ)
     yield
     os.environ.clear()
@@ -135,3 +136,12 @@ def tiny_model(tmp_path_factory) -> Path:
     script = REPO / "tools" / "make_tiny_model.py"
     subprocess.run([sys.executable, str(script), str(out), "--family", "qwen2_5_vl", "--size", "2m"], check=True)
     return out
+
+
+@pytest.fixture
+def server():
+    """A fake server of models (fake_server.py) on loopback."""
+    fake = Fake()
+    yield fake
+    fake.shutdown()
+    fake.server_close()

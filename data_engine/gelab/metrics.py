@@ -24,7 +24,7 @@ from ..dataset import DataError
 from ..foreign import check, in_text, present
 from ..geometry import in_range
 from ..intervals import by_group, interval
-from ..shapes import Count, Message, Number
+from ..shapes import Count, Message, Turn
 from .actions import Action, Click, ParseFailure, parse
 from .scoring import gold_of, gold_text, score, score_caption
 
@@ -69,14 +69,6 @@ def _said(row: dict) -> str:
     if not isinstance(row.get("prediction"), str):
         raise DataError(f"row {row.get('idx')}: no text under 'prediction'; run the evaluation to the end")
     return row["prediction"]
-
-
-class Turn(msgspec.Struct):
-    """An answer of a trajectory."""
-
-    outcome: str
-    failure: str | None = None
-    point: tuple[Number, Number] | None = None
 
 
 class Trajectory(msgspec.Struct):

@@ -15,7 +15,7 @@ import msgspec
 from ..dataset import DataError
 from ..foreign import check, in_text, present
 from ..intervals import interval
-from ..shapes import Count, Message, Number
+from ..shapes import Count, Message, Turn
 from .actions import Click, ParseFailure, parse
 from .scoring import Classic, Strict, Truth, classic, name_of, strict, truth_of
 
@@ -53,14 +53,6 @@ class Beside(msgspec.Struct):
     element: str | None = None
     messages: list[Message] = []
     images: list[str] = []
-
-
-class Turn(msgspec.Struct):
-    """An answer of a trajectory."""
-
-    outcome: str
-    failure: str | None = None
-    point: tuple[Number, Number] | None = None
 
 
 class Trajectory(msgspec.Struct):
