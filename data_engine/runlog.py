@@ -57,7 +57,7 @@ def _hold(out: Path) -> bool:
     return alone
 
 
-def _nothing() -> None:
+def nothing() -> None:
     """No preparation."""
 
 
@@ -67,7 +67,7 @@ def run_chunks(
     size: int,
     work: Callable[[int, Sequence[Item]], list[dict]],
     name: str,
-    ready: Callable[[], object] = _nothing,
+    ready: Callable[[], object] = nothing,
 ) -> None:
     """Call ``work(number, chunk)`` for each chunk of ``size`` items that ``path`` does not hold; append its lines.
 
@@ -94,7 +94,7 @@ def run_in_order(
     items: Sequence[Item],
     work: Callable[[Sequence[Item], Callable[[dict], None]], None],
     name: str,
-    ready: Callable[[], object] = _nothing,
+    ready: Callable[[], object] = nothing,
 ) -> None:
     """Call ``work(todo, write)`` with the items that ``path`` does not hold; it calls ``write(line)`` for each, in
     order. ``ready`` and the bar: see run_chunks. Raises RuntimeError if a line is missing."""

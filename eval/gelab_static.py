@@ -22,10 +22,10 @@ from data_engine.gelab.benchmark import GELAB, STATIC, request
 
 def question(row: dict) -> dict:
     """A row as ``request`` reads it. Raises DataError."""
-    row, mend = present(row), "give eval_id.jsonl, eval_ood.jsonl or sft.jsonl"
-    check(row, Row, f"row {row.get('idx')}", mend)
+    row, fix = present(row), "give eval_id.jsonl, eval_ood.jsonl or sft.jsonl"
+    check(row, Row, f"row {row.get('idx')}", fix)
     if row["messages"][-1]["role"] != "assistant":
-        raise DataError(f"row {row['idx']}: its messages end without an answer; {mend}")
+        raise DataError(f"row {row['idx']}: its messages end without an answer; {fix}")
     return row
 
 

@@ -83,7 +83,7 @@ NO_REPLIES = {
 
 @pytest.mark.parametrize("reply", NO_REPLIES.values(), ids=NO_REPLIES)
 def test_anything_else_is_no_reply_of_the_kind(once, server, tmp_path, reply):
-    """Nothing of it is kept: the same question is asked again where the server has been mended."""
+    """Nothing of it is kept: the same question is asked again where the server has been fixed."""
     server.faults = [reply]
     with pytest.raises(DataError, match="no reply of the openai kind") as error:
         once()
