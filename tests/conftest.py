@@ -90,6 +90,15 @@ def authors_world(reference, tmp_path_factory) -> Path:
     return out
 
 
+@pytest.fixture
+def server():
+    """A fake server of models (fake_server.py) on loopback."""
+    fake = Fake()
+    yield fake
+    fake.shutdown()
+    fake.server_close()
+
+
 @pytest.fixture(scope="session")
 def cli(tmp_path_factory):
     """cli("eval/x.py" or "package.module", *arguments, **environment): a script as a user starts it, elsewhere."""
@@ -136,12 +145,3 @@ def tiny_model(tmp_path_factory) -> Path:
     script = REPO / "tools" / "make_tiny_model.py"
     subprocess.run([sys.executable, str(script), str(out), "--family", "qwen2_5_vl", "--size", "2m"], check=True)
     return out
-
-
-@pytest.fixture
-def server():
-    """A fake server of models (fake_server.py) on loopback."""
-    fake = Fake()
-    yield fake
-    fake.shutdown()
-    fake.server_close()
