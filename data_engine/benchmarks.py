@@ -6,8 +6,8 @@ from .login.benchmark import LOGIN
 
 BENCHMARKS: tuple[Benchmark, ...] = (GELAB, LOGIN)
 
-OF_ROWS = {one.rows_kind: one for one in BENCHMARKS}  # kind of a manifest of rows -> benchmark
-OF_FOLDERS = {kind: one for one in BENCHMARKS for kind in one.kinds}  # kind of any of its folders -> benchmark
-OF_RUNS = {protocol.kind: one for one in BENCHMARKS for protocol in one.protocols}  # kind of a run -> benchmark
-PROTOCOLS = {protocol.kind: protocol for one in BENCHMARKS for protocol in one.protocols}  # kind of a run -> protocol
+OF_ROWS = {b.rows_kind: b for b in BENCHMARKS}  # kind of a manifest of rows -> benchmark
+OF_FOLDERS = {kind: b for b in BENCHMARKS for kind in b.kinds}  # kind of any of its folders -> benchmark
+OF_RUNS = {protocol.kind: b for b in BENCHMARKS for protocol in b.protocols}  # kind of a run -> benchmark
+PROTOCOLS = {protocol.kind: protocol for b in BENCHMARKS for protocol in b.protocols}  # kind of a run -> protocol
 ANSWER_FILES = tuple(dict.fromkeys(protocol.answers_file for protocol in PROTOCOLS.values()))

@@ -22,9 +22,8 @@ from .shapes import manifest_misfit
 MANIFEST = "manifest.json"
 _VERSIONS = ("pillow", "numpy", "fonticon-materialdesignicons7")  # what can change a byte of the output
 _BOM = b"\xef\xbb\xbf"
-
-
 _AGAIN = "write the rows again, or get them where they came from"
+_HALF_PAIR = re.compile(r"\\u[dD][89a-fA-F]")  # perhaps: the escape of a surrogate
 
 
 class DataError(ValueError):
@@ -60,9 +59,6 @@ def read_rows(path: Path, limit: int | None = None) -> list[dict]:
                 reason = f" ({reason})" if reason else ""
                 raise DataError(f"{path}:{error.lineno}: not a JSON object{reason}; write the file again") from None
     return rows
-
-
-_HALF_PAIR = re.compile(r"\\u[dD][89a-fA-F]")  # perhaps: the escape of a surrogate
 
 
 def _loads(text: str) -> Any:

@@ -46,6 +46,6 @@ def first_wrong(kinds: Sequence[str]) -> int | None:
 
 def shares(kinds: Iterable[str]) -> dict[str, int]:
     """How often each kind occurs, the most frequent first and equals in the order of KINDS."""
-    found = Counter(kinds)
+    counts = Counter(kinds)
     order = [RIGHT, *KINDS]
-    return dict(sorted(found.items(), key=lambda item: (-item[1], order.index(item[0]))))
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], order.index(item[0]))))

@@ -25,7 +25,7 @@ FILE_KINDS = {
 class Fault:
     """One thing that is wrong. ``file`` is relative to the folder, ``line`` counts from 1 (None: the whole file).
 
-    Each benchmark has a subclass whose ``KINDS`` gives the mend of each kind.
+    Each benchmark has a subclass whose ``KINDS`` gives the fix of each kind.
     """
 
     KINDS: ClassVar[dict[str, str]] = FILE_KINDS
@@ -36,12 +36,12 @@ class Fault:
     what: str
 
     @property
-    def mend(self) -> str:
+    def fix(self) -> str:
         return self.KINDS[self.kind]
 
     def __str__(self) -> str:
         where = self.file if self.line is None else f"{self.file}:{self.line}"
-        return f"{where}: {self.kind}: {' '.join(self.what.splitlines())}; {self.mend}"
+        return f"{where}: {self.kind}: {' '.join(self.what.splitlines())}; {self.fix}"
 
 
 @dataclass

@@ -1,5 +1,6 @@
-"""Files that are whole or not there: each is written beside its place and renamed. Several processes may write."""
+"""Files that are whole or not there: each is written beside its place and renamed; and locks on files."""
 
+import fcntl
 import hashlib
 import uuid
 from pathlib import Path
@@ -26,6 +27,15 @@ def write_file(path: Path, content: bytes | str) -> str:
 def scratch_name(path: Path) -> Path:
     """A name beside ``path`` that nobody else has: NAME.part-TOKEN."""
     return path.with_name(f"{path.name}.part-{uuid.uuid4().hex[:12]}")
+
+
+def try_lock(handle: int) -> bool:
+    """Lock an open file or folder exclusively, without waiting; False if another handle holds a lock on it."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def sha256_of(path: Path) -> str:

@@ -5,7 +5,6 @@ of each file is taken while the file is made. OUT's lock file, ``.OUT.lock``, is
 refused in one line, and whoever comes after a killed one removes what that one left.
 """
 
-import fcntl
 import os
 import re
 import shutil
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from .dataset import DataError, changed_file, read_manifest, write_manifest, write_rows
-from .files import scratch_name, sha256_of, write_file
+from .files import scratch_name, sha256_of, try_lock, write_file
 
 _PATIENCE = 5.0  # seconds: the workers of a killed run end within that time
 _SCRATCH = re.compile(r".+\.part-[0-9a-f]{12}")
@@ -60,26 +59,31 @@ def make_folder(out: Path, kind: str, arguments: dict, fill: Callable[[NewFolder
     here; made with other arguments; changed since. ``out`` is then as it was.
     """
     out, place = Path(out), Path(os.path.realpath(out))  # the place outlasts a working folder that is replaced
-    if not is_made(out, kind, arguments):
-        with only_writer(out) as scratch:
-            if not is_made(out, kind, arguments):
-                with scratch() as path:
-                    folder = NewFolder(path)
-                    fields = fill(folder)
-                    write_manifest(path, kind, arguments, folder.hashes, **fields)
+    if manifest := made(out, kind, arguments):
+        return manifest
+    with only_writer(out) as scratch:
+        if manifest := made(out, kind, arguments):  # by the writer before
+            return manifest
+        with scratch() as path:
+            folder = NewFolder(path)
+            fields = fill(folder)
+            write_manifest(path, kind, arguments, folder.hashes, **fields)
     return read_manifest(place, kind)
 
 
-def is_made(out: Path, kind: str, arguments: dict) -> bool:
-    """True if ``out`` holds what these arguments make, every byte of it; False if it is free. Raises DataError else."""
+def made(out: Path, kind: str, arguments: dict) -> dict | None:
+    """The manifest of ``out`` if it holds what these arguments make, every byte of it; None if it is free.
+
+    Raises DataError if ``out`` holds anything else.
+    """
     out = Path(out)
     if is_free(out):
-        return False
+        return None
     manifest = read_manifest(out, kind)
     check_arguments(out, manifest, arguments)
     if changed := changed_file(out, manifest.get("files", {})):
         raise DataError(f"{out}: {changed} was changed after it was written; remove {out} and run this again")
-    return True
+    return manifest
 
 
 def is_free(out: Path) -> bool:
@@ -89,8 +93,8 @@ def is_free(out: Path) -> bool:
 
 def check_arguments(out: Path, manifest: dict, arguments: dict) -> None:
     """Raises DataError naming the arguments that are not those of the manifest."""
-    made = manifest.get("arguments", {})
-    other = sorted(name for name in made.keys() | arguments.keys() if made.get(name) != arguments.get(name))
+    before = manifest.get("arguments", {})
+    other = sorted(name for name in before.keys() | arguments.keys() if before.get(name) != arguments.get(name))
     if other:
         raise DataError(
             f"{out}: was made with other arguments ({', '.join(other)}); choose another folder or remove it"
@@ -105,7 +109,7 @@ def only_writer(out: Path) -> Iterator[Callable]:
     raises. Raises DataError where another process writes ``out``.
     """
     out = Path(os.path.realpath(out))  # the same lock whatever it is called, and a name even for "."
-    made = [parent for parent in out.parents if not parent.exists()]  # the innermost first
+    new_parents = [parent for parent in out.parents if not parent.exists()]  # the innermost first
     out.parent.mkdir(parents=True, exist_ok=True)
     lock = out.with_name(f".{out.name}.lock")
     handle = _acquire(lock, out)
@@ -116,7 +120,7 @@ def only_writer(out: Path) -> Iterator[Callable]:
         lock.unlink(missing_ok=True)
         os.close(handle)
         with suppress(OSError):  # a parent that holds something stays
-            for parent in made:
+            for parent in new_parents:
                 parent.rmdir()
 
 
@@ -125,7 +129,7 @@ def _acquire(lock: Path, out: Path) -> int:
     until = time.monotonic() + _PATIENCE
     while True:
         handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
-        if _locked(handle) and _same(handle, lock):
+        if try_lock(handle) and _same(handle, lock):
             return handle
         os.close(handle)
         if time.monotonic() > until:
@@ -138,14 +142,6 @@ def _same(handle: int, path: Path) -> bool:
         return os.path.samestat(os.fstat(handle), os.stat(path))
     except FileNotFoundError:
         return False
-
-
-def _locked(handle: int) -> bool:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _remove_leftover(handle: int, out: Path) -> None:

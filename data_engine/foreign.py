@@ -1,7 +1,7 @@
 """Files that anybody may have written or edited, read as the columns and types that a command needs.
 
 What fits stays the plain dict it was, columns that nobody asks for included; what does not is one line: file and line,
-column, what stands there, the mend. null counts as absent, and a text given as a list of parts is their texts.
+column, what stands there, how to fix it. null counts as absent, and a text given as a list of parts is their texts.
 """
 
 import json
@@ -17,17 +17,17 @@ Row = dict[str, Any]
 AGAIN = "write the file again"
 
 
-def check(value: Value, shape: type, where: object, mend: str = AGAIN) -> Value:
-    """``value`` itself, once it fits. Raises DataError: where, column, what stands there, the mend."""
+def check(value: Value, shape: type, where: object, fix: str = AGAIN) -> Value:
+    """``value`` itself, once it fits. Raises DataError: where, column, what stands there, how to fix it."""
     fault = misfit(value, shape)
     if fault:
-        raise DataError(f"{where}: {fault}; {mend}")
+        raise DataError(f"{where}: {fault}; {fix}")
     return value
 
 
-def read_object(path: Path, shape: type = dict, mend: str = AGAIN) -> dict:
+def read_object(path: Path, shape: type = dict, fix: str = AGAIN) -> dict:
     """A JSON object that fits. Raises DataError."""
-    return check(read_json(path), shape, path, mend)
+    return check(read_json(path), shape, path, fix)
 
 
 def read_lines(path: Path, read: Callable[[Row], Row], limit: int | None = None) -> list[Row]:

@@ -21,7 +21,7 @@ class Size(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> "Size":
-        """``"448x448"`` -> ``Size(448, 448)``. Raises ValueError with the mend."""
+        """``"448x448"`` -> ``Size(448, 448)``. Raises ValueError with how to fix it."""
         parts = text.lower().split("x")
         if len(parts) != 2 or not all(p.isdecimal() and int(p) > 0 for p in parts):
             raise ValueError(f"size {text!r}: write WIDTHxHEIGHT in pixels, e.g. 448x448")

@@ -37,9 +37,9 @@ def log_rows(path: Path) -> list[dict]:
 
 
 def number(value: object) -> float | None:
-    """A finite number, None for all else; the host writes some as text."""
+    """A finite number, None for all else; ms-swift writes some as text."""
     try:
-        found = float(value)
+        result = float(value)
     except (TypeError, ValueError, OverflowError):
         return None
-    return found if math.isfinite(found) else None
+    return result if math.isfinite(result) else None

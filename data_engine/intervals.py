@@ -1,4 +1,4 @@
-"""How sure a rate is: 95 % intervals of rates whose trials come in groups. The one rule, for every score and page.
+"""Means, counts, and 95 % intervals of rates whose trials come in groups: one rule, for every score and page.
 
 What was drawn independently is the group: a task with its steps or attempts, an episode, a question. Its trials go
 together, so a group counts once, however many trials it has.
@@ -12,7 +12,7 @@ together, so a group counts once, however many trials it has.
 """
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable
 
 import numpy as np
@@ -23,6 +23,17 @@ DRAWS = 1000
 LEVEL = 0.95
 Z = 1.96  # of the normal distribution, for LEVEL
 Part = tuple[float, float]  # of a group: sum of its values, number of its trials
+
+
+def mean(values: Iterable[float | None]) -> float | None:
+    """The mean of the values that are not None; None without one."""
+    values = [value for value in values if value is not None]
+    return sum(values) / len(values) if values else None
+
+
+def counts(values: Iterable[str | None]) -> dict[str, int]:
+    """How often each text occurs, in the order of the texts; None and empty texts do not count."""
+    return dict(sorted(Counter(filter(None, values)).items()))
 
 
 def by_group(trials: Iterable[tuple[Hashable, float]]) -> list[Part]:

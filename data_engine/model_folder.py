@@ -119,11 +119,11 @@ def check_checkpoint(folder: Path) -> None:
     for name in READ:
         if (folder / name).is_file():
             read_object(folder / name, dict, AGAIN)
-    mend = "copy the files of processor and tokenizer from the model that it was trained from"
+    fix = "copy the files of processor and tokenizer from the model that it was trained from"
     if not any((folder / name).is_file() for name in ("preprocessor_config.json", "processor_config.json")):
-        raise DataError(f"{folder}: no preprocessor_config.json, so it cannot see; {mend}")
+        raise DataError(f"{folder}: no preprocessor_config.json, so it cannot see; {fix}")
     if not (folder / "tokenizer.json").is_file() and not (folder / "vocab.json").is_file():
-        raise DataError(f"{folder}: no tokenizer.json, so it cannot read; {mend}")
+        raise DataError(f"{folder}: no tokenizer.json, so it cannot read; {fix}")
     weight_shapes(folder)
 
 

@@ -17,7 +17,9 @@ from typing import BinaryIO, TypeVar
 import msgspec
 from tqdm import tqdm
 
-from .dataset import DataError, read_json, write_json
+from .dataset import DataError, write_json
+from .files import try_lock
+from .foreign import read_object
 
 Item = TypeVar("Item")
 SYNC = 1.0  # seconds: what a power cut can cost; a killed process loses no line
@@ -32,7 +34,7 @@ def open_run(out: Path, arguments: dict) -> None:
     out.mkdir(parents=True, exist_ok=True)
     alone = _hold(out)
     record = out / "run.json"
-    before = read_json(record) if record.exists() else None
+    before = read_object(record) if record.exists() else None
     results = not alone or any(path.stat().st_size for path in out.rglob("*.jsonl"))
     if before is None and results:
         raise DataError(f"{out}: holds results but no run.json, so nothing says whose; give another --out or remove it")
@@ -49,15 +51,13 @@ _HELD: list[int] = []  # handles of the folders of this process's runs
 def _hold(out: Path) -> bool:
     """Keep ``out`` until this process ends, for now alone. False if other processes of the same run keep it, too."""
     _HELD.append(os.open(out, os.O_RDONLY))
-    try:
-        fcntl.flock(_HELD[-1], fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    alone = try_lock(_HELD[-1])
+    if not alone:
         fcntl.flock(_HELD[-1], fcntl.LOCK_SH)  # waits while one of them writes run.json
-        return False
-    return True
+    return alone
 
 
-def _nothing() -> None:
+def nothing() -> None:
     """No preparation."""
 
 
@@ -67,7 +67,7 @@ def run_chunks(
     size: int,
     work: Callable[[int, Sequence[Item]], list[dict]],
     name: str,
-    ready: Callable[[], object] = _nothing,
+    ready: Callable[[], object] = nothing,
 ) -> None:
     """Call ``work(number, chunk)`` for each chunk of ``size`` items that ``path`` does not hold; append its lines.
 
@@ -94,7 +94,7 @@ def run_in_order(
     items: Sequence[Item],
     work: Callable[[Sequence[Item], Callable[[dict], None]], None],
     name: str,
-    ready: Callable[[], object] = _nothing,
+    ready: Callable[[], object] = nothing,
 ) -> None:
     """Call ``work(todo, write)`` with the items that ``path`` does not hold; it calls ``write(line)`` for each, in
     order. ``ready`` and the bar: see run_chunks. Raises RuntimeError if a line is missing."""
@@ -124,10 +124,8 @@ def run_in_order(
 def _own(path: Path) -> Iterator[BinaryIO]:
     """The file, open for appending, and nobody else's. Raises DataError if another process writes it."""
     with open(path, "ab") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise DataError(f"{path}: another process writes it; wait for it or end it, then start again") from None
+        if not try_lock(file.fileno()):
+            raise DataError(f"{path}: another process writes it; wait for it or end it, then start again")
         yield file
 
 

@@ -14,7 +14,7 @@ Count = Annotated[int, msgspec.Meta(ge=0, le=10**9)]
 Side = Annotated[int, msgspec.Meta(ge=1, le=100_000)]  # pixels
 SHOWN = 40  # characters of a value that does not fit
 
-_PLACED = re.compile(r"(?s)(.*?)(?: - at `\$(.*)`)?")
+_PLACED = re.compile(r"(?s)(.*?)(?: - at `(?:(key)` in `)?\$(.*)`)?")
 _STEP = re.compile(r"\.([^.\[]+)|\[(\d+)\]")
 _LACKS = re.compile(r"Object missing required field `(.+)`")
 _KIND = re.compile(r"(Expected .+?), got .+")
@@ -29,9 +29,11 @@ def misfit(value: Any, shape: type) -> str | None:
     return None
 
 
-def _in_words(value: Any, reason: str, place: str | None) -> str:
-    """A sentence made of msgspec's: ``place`` is its path below the value."""
+def _in_words(value: Any, reason: str, key: str | None, place: str | None) -> str:
+    """A sentence made of msgspec's: ``place`` is its path below the value; with ``key``, the fault is a name there."""
     column, place = (place or "").lstrip("."), place or ""
+    if key:
+        return f"a name in {column}: {reason}"
     lacks = _LACKS.fullmatch(reason)
     if lacks:
         return f"{column + ' ' * bool(column)}has no {lacks[1]!r}"
@@ -60,10 +62,18 @@ def _kind_of(value: Any) -> str:
 
 
 class Message(msgspec.Struct):
-    """A turn of a row."""
+    """A message of a row."""
 
     role: str
     content: str
+
+
+class Turn(msgspec.Struct):
+    """One answer of a trajectory and what it did; ``point`` is where it clicked."""
+
+    outcome: str
+    failure: str | None = None
+    point: tuple[Number, Number] | None = None
 
 
 class Manifest(msgspec.Struct):
@@ -127,9 +137,10 @@ class Forms(ScoredRows, kw_only=True):
 
 
 class Made(msgspec.Struct):
-    """A world of a collection."""
+    """A world of a collection: its fingerprint, and the hash of its own manifest."""
 
     fingerprint: str
+    manifest: str
 
 
 class Sized(Style, kw_only=True):
@@ -142,7 +153,7 @@ class Collection(Manifest, kw_only=True):
     """Many worlds."""
 
     arguments: Sized
-    worlds: dict[str, Made]
+    worlds: dict[Annotated[str, msgspec.Meta(pattern=r"^[0-9]{6,}\Z")], Made]  # by folder: a number, no path
 
 
 _MANIFESTS: dict[str, type[Manifest]] = {}  # kind -> shape

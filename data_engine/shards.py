@@ -120,8 +120,8 @@ def _start_ray(address: str) -> Any:
         _probe_port(address)
         ray.init(address=address, log_to_driver=False, **own)
     except Exception as error:  # Ray raises that very class where it starts too slowly
-        said = " ".join(str(error).splitlines()[:1])
-        raise DataError(f"--ray {address}: {said}; is a cluster there (`ray start --head`)? or use local") from None
+        reason = " ".join(str(error).splitlines()[:1])
+        raise DataError(f"--ray {address}: {reason}; is a cluster there (`ray start --head`)? or use local") from None
     return ray
 
 

@@ -96,9 +96,9 @@ class Api:
 
     def answer(self, requests: Sequence[Request], temperature: float | Sequence[float], seed: int) -> list[str]:
         """Equal questions are asked once, but when they are sampled: then each has its own sample for each ``seed``."""
-        heats = temperatures_of(requests, temperature)
-        bodies = [self.body(request, heat) for request, heat in zip(requests, heats, strict=True)]
-        draws = [f"{seed}/{request.key}" if heat else "" for request, heat in zip(requests, heats, strict=True)]
+        samples = list(zip(requests, temperatures_of(requests, temperature), strict=True))
+        bodies = [self.body(request, degree) for request, degree in samples]
+        draws = [f"{seed}/{request.key}" if degree else "" for request, degree in samples]
         names = [self._name(body, draw) for body, draw in zip(bodies, draws, strict=True)]
         unique = dict(zip(names, bodies, strict=True))
         with ThreadPoolExecutor(self.threads) as pool:
@@ -116,8 +116,8 @@ class Api:
         return {field: value for field, value in body.items() if value is not None}
 
     def _name(self, body: dict, draw: str) -> str:
-        said = json.dumps([self.name, self.server, body, draw], sort_keys=True)
-        return hashlib.sha256(said.encode()).hexdigest()
+        text = json.dumps([self.name, self.server, body, draw], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
 
     def _reply(self, name: str, body: dict) -> dict:
         """The reply to a request, kept or new."""
@@ -165,8 +165,8 @@ class Api:
     def _wait(self, reply: Reply | None, attempt: int) -> float | None:
         """Seconds until the next try; None if there is none."""
         again = reply is None or reply.status in AGAIN or reply.status >= 500
-        said = reply.retry_after if reply else ""
-        wait = float(said) if said.replace(".", "", 1).isdecimal() else float(2 ** (attempt - 1))
+        stated = reply.retry_after if reply else ""
+        wait = float(stated) if stated.replace(".", "", 1).isdecimal() else float(2 ** (attempt - 1))
         return wait if again and attempt < TRIES and wait <= LONGEST_WAIT else None
 
     def _read(self, reply: Reply) -> dict:
@@ -181,7 +181,7 @@ class Api:
         """One line without the key, which some servers say back."""
         line = one_line(masked(fault, self.key))
         return DataError(
-            f"{self.server}: {line} (try {attempt} of {TRIES}); mend it and start again: replies so far are kept"
+            f"{self.server}: {line} (try {attempt} of {TRIES}); fix it and start again: replies so far are kept"
         )
 
 

@@ -18,7 +18,7 @@ from data_engine.benchmark import Benchmark
 from data_engine.cli import json_object, positive, real, whole
 from data_engine.dataset import DataError, read_manifest, sha256, verified_path, write_json
 from data_engine.episode import Request
-from data_engine.runlog import open_run
+from data_engine.runlog import nothing, open_run
 
 REPO = Path(__file__).resolve().parents[1]
 AT_ONCE = 4  # batches; what a killed run may have to ask again
@@ -40,7 +40,9 @@ def engine_flags(parser: argparse.ArgumentParser, engines: tuple[str, ...] = ENG
     parser.add_argument("--json", action="store_true", help="print the metrics as JSON")
     server = parser.add_argument_group("openai and anthropic (--batch-size: requests under way at once)")
     server.add_argument("--price", type=real(0), nargs=2, metavar=("IN", "OUT"), help="US dollars for a million tokens")
-    server.add_argument("--cache", type=Path, default=CACHE, help="folder of all replies so far; default: %(default)s")
+    server.add_argument(
+        "--cache", type=Path, default=CACHE, help="folder of all replies so far; default: runs/api_cache"
+    )
     server.add_argument(
         "--extra", type=json_object, help="""fields of the request, as JSON: '{"temperature": null}' takes one out"""
     )
@@ -55,7 +57,7 @@ def answers(engine: Engine, asked: Sequence[Request], settings: Settings) -> Ite
 
 def loading(engine: Engine) -> Callable[[], object]:
     """What loads the engine's model, if it has one to load."""
-    return getattr(engine, "load", lambda: None)
+    return getattr(engine, "load", nothing)
 
 
 def engine_and_run(
@@ -91,8 +93,8 @@ def data_record(name: str, manifest: dict) -> dict:
     if name not in manifest["files"] or name not in manifest["rows"]:
         raise DataError(f"{name}: not in the manifest beside it, or its rows are not counted there; write it again")
     twin = {"blank_of": manifest["blank_of"]} if "blank_of" in manifest else {}
-    found = {"sha256": manifest["files"][name], "rows": manifest["rows"][name], "fingerprint": manifest["fingerprint"]}
-    return {"name": name, **found, **twin}
+    facts = {"sha256": manifest["files"][name], "rows": manifest["rows"][name], "fingerprint": manifest["fingerprint"]}
+    return {"name": name, **facts, **twin}
 
 
 def world_of(run: dict) -> str | None:

@@ -73,10 +73,10 @@ def results_of(given: str, scaled_down: bool) -> list[Result]:
     """All results at or below a folder. Raises DataError if there is none."""
     name, _, rest = given.rpartition("=")
     paths = sorted(Path(rest).rglob("metrics.json"))
-    found = [one for path in paths if (one := read_result(path, name, scaled_down))]
-    if not found:
+    results = [result for path in paths if (result := read_result(path, name, scaled_down))]
+    if not results:
         raise DataError(f"{rest}: no metrics.json of a published table below it; run the evaluation first")
-    return found
+    return results
 
 
 def read_result(path: Path, name: str, scaled_down: bool) -> Result | None:
@@ -99,21 +99,21 @@ def read_result(path: Path, name: str, scaled_down: bool) -> Result | None:
 
 def check(results: list[Result]) -> None:
     """Raises DataError at the first result that cannot stand beside the paper, or beside the others."""
-    exact = [one for one in results if not one.scaled_down]
-    for one in exact:
-        reasons = list(one.differences())
+    exact = [result for result in results if not result.scaled_down]
+    for result in exact:
+        reasons = list(result.differences())
         if reasons:
-            raise DataError(f"{one.folder}: {'; '.join(reasons)}. Name it after --scaled-down to show it all the same")
-    worlds = {world_of(one.run): one.folder for one in exact if COMPARED[one.kind].one_world}
+            raise DataError(f"{result.folder}: {'; '.join(reasons)}. Name it after --scaled-down to show it anyway")
+    worlds = {world_of(result.run): result.folder for result in exact if COMPARED[result.kind].one_world}
     if len(worlds) > 1:
         places = " and ".join(map(str, list(worlds.values())[:2]))
         raise DataError(f"{places}: are of different worlds; compare them one by one, or name one after --scaled-down")
     seen: dict[tuple, Path] = {}
-    for one in results:
-        key = one.agent, one.kind, one.data
+    for result in results:
+        key = result.agent, result.kind, result.data
         if key in seen:
-            raise DataError(f"{seen[key]} and {one.folder}: both are {one.agent}; give names: NAME=FOLDER")
-        seen[key] = one.folder
+            raise DataError(f"{seen[key]} and {result.folder}: both are {result.agent}; give names: NAME=FOLDER")
+        seen[key] = result.folder
 
 
 # Comparing
@@ -138,13 +138,13 @@ def against_of(agent: str, rows: dict, given: str | None) -> str | None:
 def lines_of(table: str, spec: dict, results: list[Result], given: str | None) -> list[Line]:
     """The lines of one table, one an agent."""
     lines: dict[str, Line] = {}
-    for one in results:
-        found = {column: trials for (name, column), trials in one.cells().items() if name == table and trials}
+    for result in results:
+        cells = {column: trials for (name, column), trials in result.cells().items() if name == table and trials}
         for column in spec["columns"]:
-            if column in found:
-                against = None if one.scaled_down else against_of(one.agent, spec["rows"], given)
-                line = lines.setdefault(one.agent, Line(one.agent, against, one.scaled_down))
-                line.cells[column] = cell(found[column], published(spec, against, column))
+            if column in cells:
+                against = None if result.scaled_down else against_of(result.agent, spec["rows"], given)
+                line = lines.setdefault(result.agent, Line(result.agent, against, result.scaled_down))
+                line.cells[column] = cell(cells[column], published(spec, against, column))
     return list(lines.values())
 
 
@@ -152,10 +152,10 @@ def published(spec: dict, row: str | None, column: str) -> float | None:
     return spec["rows"][row][spec["columns"].index(column)] if row else None
 
 
-def cell(trials: list[tuple[str, float]], beside: float | None) -> dict:
+def cell(trials: list[tuple[str, float]], paper: float | None) -> dict:
     value = 100 * sum(right for _, right in trials) / len(trials)
     low, high = (100 * edge for edge in interval(by_group(trials)))
-    difference = None if beside is None else value - beside
+    difference = None if paper is None else value - paper
     return {"value": value, "low": low, "high": high, "n": len(trials), "difference": difference}
 
 
@@ -163,7 +163,7 @@ def compare(results: list[Result], given: str | None) -> list[dict]:
     """One record a table that a run has numbers for."""
     tables = []
     for benchmark, content in PUBLISHED.items():
-        some = [one for one in results if one.benchmark == benchmark]
+        some = [result for result in results if result.benchmark == benchmark]
         for name, spec in content["tables"].items():
             lines = lines_of(name, spec, some, given)
             if lines:
@@ -213,8 +213,8 @@ paper's quantity, so no difference is taken."""
 
 def report(tables: list[dict], results: list[Result]) -> str:
     notes = [NOTES, *[f"{t['source']}; {PUBLISHED[b]['definitions']}." for b, t in _first_of_each(tables)]]
-    notes += [BLANK] if any("blank_of" in one.run["data"] for one in results) else []
-    notes += [SCALED] if any(one.scaled_down for one in results) else []
+    notes += [BLANK] if any("blank_of" in result.run["data"] for result in results) else []
+    notes += [SCALED] if any(result.scaled_down for result in results) else []
     runs = [f"- {r.agent}, {r.data}: {_model(r)}, commit {r.commit}" for r in results]
     return "\n\n".join([*map(markdown, tables), *notes, "\n".join(runs)]) + "\n"
 
@@ -246,8 +246,8 @@ def main() -> None:
     args = parser.parse_args()
     if not args.runs and not args.scaled_down:
         parser.error("name at least one RUN")
-    results = [one for given in args.runs for one in results_of(given, False)]
-    results += [one for given in args.scaled_down for one in results_of(given, True)]
+    results = [result for given in args.runs for result in results_of(given, False)]
+    results += [result for given in args.scaled_down for result in results_of(given, True)]
     check(results)
     tables = compare(results, args.against)
     text = report(tables, results)

@@ -168,7 +168,7 @@ def main() -> None:
             play(make, engine, todo, settings, args.max_steps, write)
 
         name = INTERACTIVE.answers_file
-        finished = run_items(settings, name, attempts, work, "episodes", args.attempts + 1, loading(engine))
+        finished = run_items(settings, name, attempts, work, "episodes", loading(engine), args.attempts + 1)
     if finished:
         metrics = INTERACTIVE.metrics(read_lines(args.out / name, INTERACTIVE.read))
         finish(args.out / "metrics.json", metrics, run, args.json, **spent(settings))

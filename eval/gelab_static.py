@@ -22,10 +22,10 @@ from data_engine.gelab.benchmark import GELAB, STATIC, request
 
 def question(row: dict) -> dict:
     """A row as ``request`` reads it. Raises DataError."""
-    row, mend = present(row), "give eval_id.jsonl, eval_ood.jsonl or sft.jsonl"
-    check(row, Row, f"row {row.get('idx')}", mend)
+    row, fix = present(row), "give eval_id.jsonl, eval_ood.jsonl or sft.jsonl"
+    check(row, Row, f"row {row.get('idx')}", fix)
     if row["messages"][-1]["role"] != "assistant":
-        raise DataError(f"row {row['idx']}: its messages end without an answer; {mend}")
+        raise DataError(f"row {row['idx']}: its messages end without an answer; {fix}")
     return row
 
 
@@ -49,7 +49,7 @@ def main() -> None:
         for row, answer in zip(todo, answers(engine, asked, settings), strict=True):
             write(row | {"prediction": answer})
 
-    if run_items(settings, STATIC.answers_file, rows, work, "static", ready=loading(engine)):
+    if run_items(settings, STATIC.answers_file, rows, work, "static", loading(engine)):
         metrics = STATIC.metrics(read_lines(args.out / STATIC.answers_file, STATIC.read))
         finish(args.out / "metrics.json", metrics, run, args.json, **spent(settings))
 

@@ -29,8 +29,8 @@ def folder_of(name: str, download: Callable[[str], str], role: str = "") -> str:
         return kept
     reason = why_offline()
     if reason:
-        mend = f"give a folder, or download it where there is a network: hf download {name}"
-        raise DataError(f"{role}{name}: no folder here, and no hub to ask ({reason}); {mend}")
+        fix = f"give a folder, or download it where there is a network: hf download {name}"
+        raise DataError(f"{role}{name}: no folder here, and no hub to ask ({reason}); {fix}")
     return download(name)
 
 

@@ -96,23 +96,24 @@ def step_by_step(flags: Flags, manifest: dict, rows: list[dict]) -> None:
         for row, answer in zip(todo, answers(engine, [request(row, flags.data) for row in todo], flags), strict=True):
             write(*with_predictions([row], [answer]))
 
-    if not run_items(flags, STEPS.answers_file, asked, work, "steps", ready=loading(engine)):
+    if not run_items(flags, STEPS.answers_file, asked, work, "steps", loading(engine)):
         return
-    said = read_lines(flags.out / STEPS.answers_file, answered)
-    classic, strict = classic_metrics(said), strict_metrics(said)
-    beside = {name: baselines(said, name, rows) for name in ("classic", "strict")}
-    best = ceiling(said, lambda row: (manifest["files"][row["images"][0]], row["messages"][-2]["content"]))
+    answers_read = read_lines(flags.out / STEPS.answers_file, answered)
+    classic, strict = classic_metrics(answers_read), strict_metrics(answers_read)
+    references = {name: baselines(answers_read, name, rows) for name in ("classic", "strict")}
+    best = ceiling(answers_read, lambda row: (manifest["files"][row["images"][0]], row["messages"][-2]["content"]))
     text = "\n".join(
         [
             "classic (as published: texts are not compared, episode success ignores where a click went)",
-            side_by_side({flags.engine: classic} | beside["classic"]),
+            side_by_side({flags.engine: classic} | references["classic"]),
             "\nstrict (what it takes to fill in the form)",
-            side_by_side({flags.engine: strict} | beside["strict"]),
+            side_by_side({flags.engine: strict} | references["strict"]),
             f"\nceiling of any deterministic model: type accuracy {percent(best['type_accuracy'])},"
             f" episodes {percent(best['episode_success_rate'])}",
         ]
     )
-    more = {**published_head(flags, manifest), "strict": strict, "ceiling": best, "baselines": beside, **spent(flags)}
+    more = {"strict": strict, "ceiling": best, "baselines": references}
+    more = published_head(flags, manifest) | more | spent(flags)
     finish(flags.out / "metrics.json", classic, run, flags.json, text, **more)
 
 
@@ -162,12 +163,12 @@ def closed_loop(flags: Flags, manifest: dict, rows: list[dict]) -> None:
         episodes = (LoginEpisode(task, pictures, system, flags.max_steps) for task in todo)
         run_episodes(episodes, policy, flags.batch_size, lambda episode: write(trajectory(episode)))
 
-    if not run_items(flags, CLOSED_LOOP.answers_file, items, work, "episodes", ready=loading(engine)):
+    if not run_items(flags, CLOSED_LOOP.answers_file, items, work, "episodes", loading(engine)):
         return
     metrics = closed_loop_metrics(read_lines(flags.out / CLOSED_LOOP.answers_file, read_trajectory))
-    beside = {name: without_pictures(items, rows, name, flags.max_steps) for name in ("oracle", *BASELINES)}
-    more = {**published_head(flags, manifest), "baselines": beside, **spent(flags)}
-    text = side_by_side({flags.engine: metrics} | beside)
+    references = {name: without_pictures(items, rows, name, flags.max_steps) for name in ("oracle", *BASELINES)}
+    more = {**published_head(flags, manifest), "baselines": references, **spent(flags)}
+    text = side_by_side({flags.engine: metrics} | references)
     finish(flags.out / "metrics.json", metrics, run, flags.json, text, **more)
 
 

@@ -46,7 +46,7 @@ def baselines(rows: list[dict], scoring: str, known: list[dict] | None = None) -
     answers |= {name: static_answers(rows, name, known) for name in BASELINES}
     if not all("messages" in row for row in rows):
         answers["text_only"] = None
-    return {name: said and SCORINGS[scoring](with_predictions(rows, said)) for name, said in answers.items()}
+    return {name: given and SCORINGS[scoring](with_predictions(rows, given)) for name, given in answers.items()}
 
 
 def with_predictions(rows: list[dict], answers: list[str]) -> list[dict]:
@@ -65,11 +65,11 @@ def main() -> None:
     rows = read_lines(args.predictions, answered, args.limit)
     if not rows:
         raise DataError(f"{args.predictions}: holds no rows; run the evaluation first")
-    metrics, beside = SCORINGS[args.scoring](rows), baselines(rows, args.scoring)
+    metrics, references = SCORINGS[args.scoring](rows), baselines(rows, args.scoring)
     run = {"kind": "login-score", "scoring": args.scoring}
     run |= {"predictions": args.predictions.name, "sha256": sha256(args.predictions)}
-    text = side_by_side({"model": metrics} | {name: column for name, column in beside.items() if column})
-    finish(args.out, metrics, run, args.json, text, dsl_mode=rows[0]["mode"], baselines=beside)
+    text = side_by_side({"model": metrics} | {name: column for name, column in references.items() if column})
+    finish(args.out, metrics, run, args.json, text, dsl_mode=rows[0]["mode"], baselines=references)
 
 
 if __name__ == "__main__":

@@ -79,7 +79,7 @@ class Checkpoint(Steps, kw_only=True):
     commit: str
 
 
-class Beside(msgspec.Struct):
+class Baselines(msgspec.Struct):
     """The policies that never look, by the strict scoring."""
 
     strict: dict[str, Metrics | None]
@@ -88,7 +88,7 @@ class Beside(msgspec.Struct):
 class Base(Checkpoint, kw_only=True):
     """Of base.json."""
 
-    baselines: Beside
+    baselines: Baselines
 
 
 class Success(Metrics, kw_only=True):
@@ -127,10 +127,10 @@ def results(run: Path, mode: str) -> dict[str, dict]:
     return {path.stem: read_score(path, shapes.get(path.stem, Checkpoint)) for path in paths}
 
 
-def curve(found: dict[str, dict]) -> dict[int, dict]:
+def curve(scores: dict[str, dict]) -> dict[int, dict]:
     """Step -> strict metrics of the model then; 0 is the one it started from."""
-    at = {int(name[5:]): name for name in found if STEP_NAME.fullmatch(name)} | {0: "base"}
-    return {step: found[at[step]]["strict"] for step in sorted(at)}
+    at = {int(name[5:]): name for name in scores if STEP_NAME.fullmatch(name)} | {0: "base"}
+    return {step: scores[at[step]]["strict"] for step in sorted(at)}
 
 
 def percent(value: float | None) -> str:
@@ -142,14 +142,14 @@ def line(agent: str, metrics: dict | None, loop: float | None) -> str:
     return f"| {agent} | " + " | ".join([*cells, percent(loop)]) + " |"
 
 
-def mode_table(mode: str, found: dict[str, dict]) -> str:
+def mode_table(mode: str, scores: dict[str, dict]) -> str:
     """Markdown of one mode: baselines, the start, the trained model, the published rows."""
-    steps = curve(found)
+    steps = curve(scores)
     last = max(steps)
-    closed = found["closed_loop"]
-    beside = found["base"]["baselines"]["strict"]
+    closed = scores["closed_loop"]
+    baselines = scores["base"]["baselines"]["strict"]
     loops = {name: metrics and metrics["success_rate"] for name, metrics in closed["baselines"].items()}
-    lines = [line(name.replace("_", "-"), beside[name], loops.get(name)) for name in beside]
+    lines = [line(name.replace("_", "-"), baselines[name], loops.get(name)) for name in baselines]
     lines += [line("base: the model to start from", steps[0], None)]
     lines += [line(f"**trained, {last:,} steps**", steps[last], closed["metrics"]["success_rate"])]
     lines += published_lines(mode)
@@ -157,7 +157,7 @@ def mode_table(mode: str, found: dict[str, dict]) -> str:
     asked = steps[last]["num_episodes"]
     rates = {"episode": (steps[last], "episode_success_rate"), "closed loop": (closed["metrics"], "success_rate")}
     sure = ", ".join(f"`{name}` {with_interval(m[key], m['intervals'][key])}" for name, (m, key) in rates.items())
-    said = [
+    parts = [
         f"**{mode}**, {asked} episodes",
         "",
         head,
@@ -166,7 +166,7 @@ def mode_table(mode: str, found: dict[str, dict]) -> str:
         f"Trained, 95 %: {sure}.",
         aims(mode, steps),
     ]
-    return "\n".join(said)
+    return "\n".join(parts)
 
 
 def published_lines(mode: str) -> list[str]:
@@ -196,27 +196,27 @@ def seen_before(run: Path, mode: str) -> str:
     parts = [part for part in sets.values() if isinstance(part, dict)]
     if len(parts) != 1:
         raise DataError(f"{path}: holds {len(parts)} sets, one is shown; {AGAIN}")
-    found = parts[0]
-    asked = f"{found['rows']} parts of login forms asked for by name"
-    right = with_interval(found["right"], (found["low"], found["high"]))
-    return f"Before training, {asked}: {right}, chance {percent(found['chance'])}."
+    part = parts[0]
+    asked = f"{part['rows']} parts of login forms asked for by name"
+    right = with_interval(part["right"], (part["low"], part["high"]))
+    return f"Before training, {asked}: {right}, chance {percent(part['chance'])}."
 
 
 def aims(mode: str, steps: dict[int, dict]) -> str:
     """How far the last model is from what was aimed at, and the way there."""
-    said = []
+    sentences = []
     for key, aim in AIMS[mode].items():
         heading = next(name for name, metric in STRICT.items() if metric == key)
-        way = ", ".join(f"{step:,}: {percent(metrics.get(key))}" for step, metrics in steps.items())
+        values = ", ".join(f"{step:,}: {percent(metrics.get(key))}" for step, metrics in steps.items())
         reached = "reached" if (steps[max(steps)].get(key) or 0) >= aim else "missed"
-        said.append(f"Aim: `{heading}` {percent(aim)}, {reached}. By steps of training: {way}.")
-    return "\n".join(said)
+        sentences.append(f"Aim: `{heading}` {percent(aim)}, {reached}. By steps of training: {values}.")
+    return "\n".join(sentences)
 
 
-def draw_curves(run: Path, found: dict[str, dict[str, dict]], path: Path) -> None:
+def draw_curves(run: Path, modes: dict[str, dict[str, dict]], path: Path) -> None:
     """Loss by step, and the strict scores of the checkpoints."""
     figure, axes = plt.subplots(1, 4, figsize=(13, 3.2), layout="constrained")
-    for mode, files in found.items():
+    for mode, files in modes.items():
         rows = log_rows(run / mode / "model" / "logging.jsonl")
         points = [(row["step"], loss) for row in rows if (loss := number(row.get("loss"))) is not None]
         axes[0].plot([x for x, _ in points], [y for _, y in points], linewidth=1, color=COLOURS[mode], label=mode)
@@ -248,8 +248,8 @@ def draw_episode(task: Task, trajectory: dict, path: Path) -> None:
             px, py = x + turn["point"][0] * size.width, y + turn["point"][1] * size.height
             draw.ellipse((px - 5, py - 5, px + 5, py + 5), outline="#d00000", width=2)
         happened = " ".join(filter(None, (turn["outcome"], turn.get("element") or turn.get("failure"))))
-        said = turn["answer"].rpartition("Action: ")[2].replace("\n", " ")[:40]
-        draw.multiline_text((x, y + size.height + 4), f"{said}\n{happened}", fill="black", font=font)
+        answer = turn["answer"].rpartition("Action: ")[2].replace("\n", " ")[:40]
+        draw.multiline_text((x, y + size.height + 4), f"{answer}\n{happened}", fill="black", font=font)
         state.act(parse(turn["answer"]).action)
     strip.save(path)
 
@@ -261,26 +261,26 @@ def draw_examples(run: Path, mode: str, folder: Path) -> None:
     played = read_lines(run / mode / "runs" / "closed_loop" / "trajectories.jsonl", partial(read_walk, items))
     folder.mkdir(exist_ok=True)
     for name, accepted in ("accepted", True), ("failed", False):
-        for i, trajectory in enumerate([one for one in played if one["accepted"] is accepted][:2]):
+        for i, trajectory in enumerate([walk for walk in played if walk["accepted"] is accepted][:2]):
             draw_episode(items[trajectory["key"]], trajectory, folder / f"{mode}_{name}_{i}.png")
 
 
 @command("login_table")
 def main() -> None:
-    parser = Parser(__doc__, "python eval/login_table.py runs/login_quickstart")
+    parser = Parser(__doc__, "python eval/login_table.py runs/login/quickstart")
     parser.add_argument("run", type=Path, metavar="RUN_DIR")
     run = parser.parse_args().run
-    found = {mode: results(run, mode) for mode in MODES}
-    found = {mode: files for mode, files in found.items() if {"base", "closed_loop"} <= files.keys()}
-    if not found:
+    modes = {mode: results(run, mode) for mode in MODES}
+    modes = {mode: files for mode, files in modes.items() if {"base", "closed_loop"} <= files.keys()}
+    if not modes:
         raise DataError(f"{run}: no MODE/eval/closed_loop.json; run recipes/login/tiny.sh first")
-    commits = sorted({file["commit"] for files in found.values() for file in files.values()})
-    parts = [part for mode, files in found.items() for part in (mode_table(mode, files), seen_before(run, mode))]
+    commits = sorted({file["commit"] for files in modes.values() for file in files.values()})
+    parts = [part for mode, files in modes.items() for part in (mode_table(mode, files), seen_before(run, mode))]
     text = "\n\n".join([*filter(None, parts), LEGEND, f"Commit: {', '.join(commits)}."]) + "\n"
     write_file(run / "table.md", text)
     print(text)
-    draw_curves(run, found, run / "curves.png")
-    for mode in found:
+    draw_curves(run, modes, run / "curves.png")
+    for mode in modes:
         draw_examples(run, mode, run / "examples")
 
 

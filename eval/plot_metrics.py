@@ -55,8 +55,8 @@ def words(label: str) -> list[str]:
 
 def family_of(label: str) -> str:
     """The family that a whole word of the label names, the first of FAMILIES."""
-    said = set(words(label))
-    return next((name for name, (known, _, _) in FAMILIES.items() if said & set(known)), "other")
+    named = set(words(label))
+    return next((name for name, (known, _, _) in FAMILIES.items() if named & set(known)), "other")
 
 
 def is_tuned(label: str) -> bool:
@@ -74,9 +74,9 @@ def metrics_of(path: Path) -> dict:
 
 def check_drawn(paths: list[Path], metrics: list[dict], names: list[str]) -> None:
     """Raises DataError where a metric to be drawn is no number."""
-    for path, one in zip(paths, metrics, strict=True):
+    for path, values in zip(paths, metrics, strict=True):
         for name in names:
-            check(one.get(name), Number | None, f"{path}: {name}", "give a metrics.json")
+            check(values.get(name), Number | None, f"{path}: {name}", "give a metrics.json")
 
 
 def panel(axes: Axes, title: str, values: list[float | None], labels: list[str], looks: list[dict]) -> None:
@@ -102,7 +102,7 @@ def draw(metrics: list[dict], labels: list[str], families: list[str], tuned: lis
     )
     looks = [{"color": FAMILIES[f][1], "hatch": "///" if t else None} for f, t in zip(families, tuned, strict=True)]
     for axes, name in zip(grid.flat, names, strict=False):
-        panel(axes, METRICS.get(name, name), [one.get(name) for one in metrics], labels, looks)
+        panel(axes, METRICS.get(name, name), [values.get(name) for values in metrics], labels, looks)
     for axes in grid.flat[len(names) :]:
         axes.remove()
     patches = [
@@ -117,10 +117,10 @@ def draw(metrics: list[dict], labels: list[str], families: list[str], tuned: lis
 
 def panels(metrics: list[dict], asked: list[str] | None) -> list[str]:
     """The metrics to draw: those asked for, or the known ones that some file has. Raises DataError if none is there."""
-    names = asked or [name for name in METRICS if any(one.get(name) is not None for one in metrics)]
-    unknown = [name for name in names if not any(name in one for one in metrics)]
+    names = asked or [name for name in METRICS if any(values.get(name) is not None for values in metrics)]
+    unknown = [name for name in names if not any(name in values for values in metrics)]
     if unknown or not names:
-        known = sorted({name for one in metrics for name, value in one.items() if not isinstance(value, dict)})
+        known = sorted({name for values in metrics for name, value in values.items() if not isinstance(value, dict)})
         raise DataError(f"--metrics {' '.join(unknown)}: in none of the files; they have {', '.join(known)}")
     return names
 

@@ -59,15 +59,15 @@ def made(flags: Flags) -> Iterator[dict]:
 
 def metrics(rows: list[dict]) -> dict:
     """set -> {right, low, high, chance (fractions), rows}; and the mean of the sets."""
-    found: dict[str, dict] = {}
+    sets: dict[str, dict] = {}
     for name in dict.fromkeys(row["set"] for row in rows):
         those = [row for row in rows if row["set"] == name]
         rights = [probe.right(row, row["prediction"]) for row in those]
         low, high = interval((right, 1) for right in rights)
         chance = sum(row["chance"] for row in those) / len(those)
         shares = {"right": sum(rights) / len(those), "low": low, "high": high, "chance": chance}
-        found[name] = {key: round(value, 4) for key, value in shares.items()} | {"rows": len(those)}
-    return found | {"mean": sum(one["right"] for one in found.values()) / len(found)}
+        sets[name] = {key: round(value, 4) for key, value in shares.items()} | {"rows": len(those)}
+    return sets | {"mean": sum(values["right"] for values in sets.values()) / len(sets)}
 
 
 @command("probe")

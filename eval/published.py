@@ -67,7 +67,7 @@ def interactive_cells(trajectories: Sequence[dict]) -> Cells:
 
     def passes(keep: Callable[[int], bool]) -> tuple[Trials, Trials]:
         some = [(task, tries) for (task, length), tries in arrived.items() if keep(length)]
-        return [(task, one) for task, tries in some for one in tries], [(task, max(tries)) for task, tries in some]
+        return [(task, right) for task, tries in some for right in tries], [(task, max(tries)) for task, tries in some]
 
     cells: Cells = {}
     cells["1", "Pass@1"], cells["1", "Pass@5"] = passes(lambda length: True)
@@ -79,7 +79,7 @@ def interactive_cells(trajectories: Sequence[dict]) -> Cells:
 def form_cells(rows: Sequence[dict]) -> Cells:
     """Cells of predictions on forms, by the classic scoring."""
     judged = judge(rows)
-    episodes = {name: [one.classic for one in steps] for name, steps in judged.items()}
+    episodes = {name: [step.classic for step in steps] for name, steps in judged.items()}
     steps = [(name, step) for name, scored in episodes.items() for step in scored]
     table = rows[0]["mode"]
 

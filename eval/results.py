@@ -99,5 +99,5 @@ class Recorded(Score, kw_only=True):
 
 
 def read_score(path: Path, shape: type = Score) -> dict[str, Any]:
-    """A metrics.json that fits. Raises DataError: file, key, what stands there, the mend."""
+    """A metrics.json that fits. Raises DataError: file, key, what stands there, how to fix it."""
     return read_object(path, shape, AGAIN)

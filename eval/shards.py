@@ -20,7 +20,7 @@ from tqdm import tqdm
 from data_engine.cli import positive
 from data_engine.dataset import DataError
 from data_engine.files import write_file
-from data_engine.runlog import run_in_order, start_path
+from data_engine.runlog import nothing, run_in_order, start_path
 from data_engine.shards import starter
 
 Shard = tuple[int, int]  # number from 0, how many
@@ -51,8 +51,8 @@ def run_items(
     items: Sequence,
     work: Work,
     unit: str,
+    ready: Callable[[], object] = nothing,
     group: int = 1,
-    ready: Callable[[], object] = lambda: None,
 ) -> bool:
     """Bring OUT/``name`` to one line for each item, by this process, its shard or --nproc processes.
 

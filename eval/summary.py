@@ -133,8 +133,8 @@ def draw_walk(world: World, trajectory: dict, path: Path) -> None:
             px, py = to_canvas(*turn["point"], Size(width, height))
             draw.ellipse((x + px - 6, y + py - 6, x + px + 6, y + py + 6), outline="#d00000", width=3)
         happened = " ".join(filter(None, (turn["outcome"], turn.get("element") or turn.get("failure"))))
-        said = f"{happened}\n{_wrap(turn['answer'], width // 6)}"
-        draw.multiline_text((x, y + height + 3), said, fill="black", font=font)
+        caption = f"{happened}\n{_wrap(turn['answer'], width // 6)}"
+        draw.multiline_text((x, y + height + 3), caption, fill="black", font=font)
     strip.save(path)
 
 

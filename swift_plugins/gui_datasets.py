@@ -34,24 +34,24 @@ SIGHT_ROWS = Source(
     command="sight.write",
     prompt_hash=sight_questions.sha256,
 )
-SOURCES = {source.name: source for one in BENCHMARKS for source in one.datasets} | {SIGHT_ROWS.name: SIGHT_ROWS}
+SOURCES = {source.name: source for b in BENCHMARKS for source in b.datasets} | {SIGHT_ROWS.name: SIGHT_ROWS}
 
 
 def data_folder(source: Source) -> Path:
     """The folder that the source's variable names."""
     folder = os.environ.get(source.variable)
     if not folder:
-        mend = f"export {source.variable}=FOLDER (data_engine.{source.command}'s OUT)"
-        raise DataError(f"dataset {source.name}: {source.variable} is not set: {mend}")
+        fix = f"export {source.variable}=FOLDER (data_engine.{source.command}'s OUT)"
+        raise DataError(f"dataset {source.name}: {source.variable} is not set: {fix}")
     return Path(folder).resolve()
 
 
 def checked_manifest(folder: Path, source: Source) -> dict:
     """The folder's manifest. Pictures fit one MAX_PIXELS and rows one prompt builder: ours must be the same."""
     manifest = read_manifest(folder, source.kind)
-    wanted, found = str(manifest["max_pixels"]), os.environ.get("MAX_PIXELS", "unset")
-    if found != wanted:
-        raise DataError(f"{folder}: rows are for MAX_PIXELS={wanted}, here it is {found}: export MAX_PIXELS={wanted}")
+    wanted, given = str(manifest["max_pixels"]), os.environ.get("MAX_PIXELS", "unset")
+    if given != wanted:
+        raise DataError(f"{folder}: rows are for MAX_PIXELS={wanted}, here it is {given}: export MAX_PIXELS={wanted}")
     if manifest["prompt_sha256"] != source.prompt_hash():
         raise DataError(f"{folder}: rows were written by another prompt builder: write them again")
     return manifest
@@ -110,14 +110,14 @@ class CheckedLoader(DatasetLoader):
         source = SOURCES[dataset_meta.dataset_name]
         folder = data_folder(source)
         manifest = checked_manifest(folder, source)
-        # all of them now: the host caches what a preprocessor made, and then would not ask it again
+        # all of them now: ms-swift caches what a preprocessor made, and then would not ask it again
         paths = {f: str(verified_path(folder, f, manifest)) for f in {source.file, *pictures(manifest)}}
         dataset_syntax.dataset = paths[source.file]
         dataset_syntax.dataset_type = "path"
         rows_to_rows = Chats if source.chat else AbsolutePaths
         meta = dataclasses.replace(dataset_meta, preprocess_func=rows_to_rows(folder, paths))
         rows = super().load(dataset_syntax, meta, use_hf=use_hf)
-        dataset_syntax.dataset = source.name  # the host writes it into a column of that name
+        dataset_syntax.dataset = source.name  # ms-swift writes it into a column of that name
         return rows
 
 

@@ -22,7 +22,7 @@ class GuiGuard(TrainerCallback):
         self.since: int | None = None  # the step before the first one without differences
 
     def on_log(self, args, state, control, logs=None, **kwargs):
-        """The host logs the means of ``logging_steps`` steps, the same on every process."""
+        """ms-swift logs the means of ``logging_steps`` steps, the same on every process."""
         flat = (logs or {}).get("frac_reward_zero_std")
         if flat is None:
             return

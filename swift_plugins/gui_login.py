@@ -31,7 +31,7 @@ OURS = ("right_fields", "login_form")  # what a record of a form has, and who ma
 
 
 class FormEnv(Env):
-    """One form behind the host's interface; pictures are drawn in memory and nothing is left to close."""
+    """One form behind ms-swift's interface; pictures are drawn in memory and nothing is left to close."""
 
     def __init__(self, env_config: dict, max_turns: int | None = None, declare: bool = False):
         super().__init__(env_config)
@@ -59,7 +59,7 @@ class FormEnv(Env):
         return state.declared if self.declare else state.accepted
 
     async def reset(self, config):
-        """The host shows the row's picture on turn 1, whatever stands in the request: so it must be the right one."""
+        """ms-swift shows the row's picture on turn 1, whatever stands in the request: so it must be the right one."""
         if [Path(image).read_bytes() for image in config.images or []] != [self.file]:
             raise DataError(f"{self.key}: the row's pictures are not the empty form's: write the rows again")
         request = self.episode.request()

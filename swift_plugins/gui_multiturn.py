@@ -27,7 +27,7 @@ from data_engine.gelab.prompts import IMAGE
 
 
 class GelabEnv(Env):
-    """One episode behind the host's interface. It holds nothing to close: worlds are shared, schedulers forget it."""
+    """One episode behind ms-swift's interface. It holds nothing to close: worlds are shared, schedulers forget it."""
 
     def __init__(self, env_config: dict, max_turns: int = MAX_STEPS, click_only: bool = True):
         super().__init__(env_config)
@@ -45,7 +45,7 @@ class GelabEnv(Env):
         return str(self.episode.request().image)
 
     async def reset(self, config):
-        """The host shows the row's picture on turn 1, whatever stands in the request: so it must be the right one."""
+        """ms-swift shows the row's picture on turn 1, whatever stands in the request: so it must be the right one."""
         if [Path(image).name for image in config.images or []] != [Path(self.picture).name]:
             raise DataError(f"{self.key}: the row's pictures are not the start page's: write the rows again")
         request = self.episode.request()
@@ -76,7 +76,7 @@ class PictureScheduler(GYMScheduler):
         check_pictures(env, infer_request)
         result = await super().on_turn_end(infer_request, response_choice, current_turn)
         disarm_answers(infer_request)
-        images = list(infer_request.images)  # a copy: the host turns its list into base64
+        images = list(infer_request.images)  # a copy: ms-swift turns its list into base64
         result["rollout_infos"] |= {**env.record(), "images": images}
         if self.check_finished(infer_request, response_choice, current_turn):  # cut off, or the last turn
             result["done"] = True
@@ -96,14 +96,14 @@ class PictureScheduler(GYMScheduler):
 
 
 def check_pictures(env, request) -> None:
-    """Each question has its own picture; else the host would train on shifted ones."""
+    """Each question has its own picture; else ms-swift would train on shifted ones."""
     tags = sum(message["content"].count(IMAGE) for message in request.messages if message["role"] == "user")
     if tags != len(request.images):
         raise RuntimeError(f"{env.key}: {tags} {IMAGE} tags for {len(request.images)} pictures in the request")
 
 
 def disarm_answers(request) -> None:
-    """No answer that is kept as text may hold a placeholder: the host would put a screenshot there.
+    """No answer that is kept as text may hold a placeholder: ms-swift would put a screenshot there.
 
     Answers that are kept as token ids come back as they were sampled: there a placeholder is plain letters.
     """

@@ -12,7 +12,7 @@ Multi-turn; what happened is in ``rollout_infos``, written by gui_multiturn from
 
     gelab_parse_rate       either stage, weight 0: share of a sample's answers that could be read, for the log
 
-The host logs each under its class name. Model text never raises and never gives None or NaN; a broken row raises
+ms-swift logs each under its class name. Model text never raises and never gives None or NaN; a broken row raises
 DataError.
 """
 
@@ -27,7 +27,7 @@ GOLD_COLUMNS = ("idx", "solution", "bbox", "bbox_norm", "canvas")  # of our rows
 
 
 def golds(columns: dict, count: int) -> list[Gold]:
-    """The gold of each sample. Never from ``messages``: there the host keeps the model's own answer."""
+    """The gold of each sample. Never from ``messages``: there ms-swift keeps the model's own answer."""
     if "solution" not in columns:
         raise DataError("the rows have no column 'solution': single-turn rewards need --dataset gelab/st_rl")
     present = [name for name in GOLD_COLUMNS if name in columns]
@@ -91,10 +91,10 @@ class GelabParseRate(ORM):
 
 def records(columns: dict, field: str = "distances", scheduler: str = "gelab_click") -> list[dict]:
     """What the environment recorded of each trajectory; ``field`` tells a record of it, ``scheduler`` makes them."""
-    found = columns.get("rollout_infos", [])
-    if not all(field in (record or {}) for record in found) or not found:
+    given = columns.get("rollout_infos", [])
+    if not all(field in (record or {}) for record in given) or not given:
         raise DataError(f"no record of an environment: multi-turn rewards need --multi_turn_scheduler {scheduler}")
-    return found
+    return given
 
 
 orms["gelab_type"] = GelabType

@@ -1,13 +1,13 @@
 """Templates ``gelab_qwen2_5_vl`` and ``gelab_qwen3_vl``: ms-swift's own for that family, with GE-Lab's system prompt.
 ``login_qwen2_5_vl`` and ``login_qwen3_vl`` are the same with the rows' own system prompt, or none.
 
-Three things differ from the host's, all without effect on a real checkpoint with good rows and answers:
+Three things differ from ms-swift's, all without effect on a real checkpoint with good rows and answers:
 
-* The ids of the image and video tokens come from the tokenizer. The host has Qwen's (151655, 151656) in the class and
+* The ids of the image and video tokens come from the tokenizer. ms-swift has Qwen's (151655, 151656) in the class and
   expands no placeholder of another vocabulary: training goes on with one token per screenshot, nearly blind.
 * A row whose ``<image>`` tags and images, or image tokens and image features, do not match raises TemplateError. The
   host warns or says nothing and trains on.
-* A vision token in a sampled answer is blanked and left out of the loss. The host takes it for a picture and fails.
+* A vision token in a sampled answer is blanked and left out of the loss. ms-swift takes it for a picture and fails.
 
 Used as ``--external_plugins PATH/swift_plugins/register.py --template gelab_qwen2_5_vl``.
 """
@@ -32,15 +32,15 @@ class TemplateError(ValueError):
 
 
 class _CheckedQwenVL:
-    """Mixin before a Qwen-VL template of the host: ids from the tokenizer, the two checks, sampled vision tokens."""
+    """Mixin before a Qwen-VL template of ms-swift: ids from the tokenizer, the two checks, sampled vision tokens."""
 
     def _init_placeholder_tokens(self):
-        # The host turns this list into ids in place, in the class: a second tokenizer would inherit the first one's.
+        # ms-swift turns this list into ids in place, in the class: a second tokenizer would inherit the first one's.
         self.placeholder_tokens = [IMAGE_TOKEN, VIDEO_TOKEN]
         super()._init_placeholder_tokens()
 
     def init_env_args(self):
-        """The last call of the host's ``init_processor``, the first at which the tokenizer is known."""
+        """The last call of ms-swift's ``init_processor``, the first at which the tokenizer is known."""
         super().init_env_args()
         self.image_token_id, self.video_token_id, *others = map(self._single_id, VISION_TOKENS)
         self.vision_ids = {self.image_token_id, self.video_token_id, *others}
@@ -82,7 +82,7 @@ class _CheckedQwenVL:
 
 
 def check_tags(system: str | None, messages: list[dict], images: int) -> None:
-    """Each image has its own ``<image>``, and the system prompt has none (the host would put the screenshot there)."""
+    """Each image has its own ``<image>``, and the system prompt has none (ms-swift would put the screenshot there)."""
     if IMAGE in (system or ""):
         raise TemplateError(f"system prompt: it holds a literal {IMAGE}, which would take the screenshot; reword it")
     contents = [message["content"] for message in messages]  # earlier assistant turns may be lists of token ids
@@ -112,10 +112,10 @@ class GelabQwen3VLTemplate(_CheckedQwenVL, Qwen3VLTemplate):
 
 
 def _register(family: str, template_cls: type) -> None:
-    """The host's own description of the family, with our class and system prompt."""
-    for one in BENCHMARKS:
+    """ms-swift's own description of the family, with our class and system prompt."""
+    for b in BENCHMARKS:
         host = copy.deepcopy(TEMPLATE_MAPPING[family])  # its lists are filled in place when a tokenizer arrives
-        ours = {"template_type": f"{one.name}_{family}", "template_cls": template_cls, "default_system": one.system}
+        ours = {"template_type": f"{b.name}_{family}", "template_cls": template_cls, "default_system": b.system}
         register_template(dataclasses.replace(host, **ours), exist_ok=True)
 
 

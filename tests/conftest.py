@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from fake_server import Fake
 from hypothesis import settings
 
 from data_engine.gelab.build import build
@@ -23,7 +24,7 @@ settings.load_profile("suite")
 
 @pytest.fixture(scope="module", autouse=True)
 def _environment():
-    """What the host writes into the environment with a model (MAX_PIXELS among it) ends with the test file."""
+    """What ms-swift writes into the environment with a model (MAX_PIXELS among it) ends with the test file."""
     before = dict(os.environ)
     yield
     os.environ.clear()
@@ -87,6 +88,15 @@ def authors_world(reference, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("worlds") / "authors"
     build(out, structure_file=reference / "ui_structure.json", page_size=Size(112, 112))
     return out
+
+
+@pytest.fixture
+def server():
+    """A fake server of models (fake_server.py) on loopback."""
+    fake = Fake()
+    yield fake
+    fake.shutdown()
+    fake.server_close()
 
 
 @pytest.fixture(scope="session")

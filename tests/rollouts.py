@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from types import SimpleNamespace
 
-# a tokenizer with one token a character, because the host keeps earlier answers as token ids
+# a tokenizer with one token a character, because ms-swift keeps earlier answers as token ids
 CHARACTERS = SimpleNamespace(decode=lambda ids, **_: "".join(map(chr, ids)))
 
 
@@ -25,7 +25,7 @@ def request_of(row: dict, uuid: str = "0"):
 
 
 def response_of(text: str, finish_reason: str = "stop", ids: bool = True):
-    """A reply; without ``ids`` the host keeps the text of the answer, not its tokens."""
+    """A reply; without ``ids`` ms-swift keeps the text of the answer, not its tokens."""
     from swift.infer_engine.protocol import ChatCompletionResponse, ChatCompletionResponseChoice, ChatMessage, UsageInfo
 
     tokens = [*map(ord, text)] if ids else None
@@ -34,7 +34,7 @@ def response_of(text: str, finish_reason: str = "stop", ids: bool = True):
 
 
 def play(scheduler, rows: list[dict], answer: Callable, finish_reason: str = "stop", ids: bool = True) -> list:
-    """Trajectories of the host's colocate loop; ``answer(request, episode)`` is the policy, shown the state."""
+    """Trajectories of ms-swift's colocate loop; ``answer(request, episode)`` is the policy, shown the state."""
     from swift.infer_engine.protocol import RolloutOutput
     from swift.rollout.agent_loop import invoke_async_hook, run_multi_turn
 
@@ -49,7 +49,7 @@ def play(scheduler, rows: list[dict], answer: Callable, finish_reason: str = "st
 
 
 def serve(scheduler, row: dict, answer: Callable):
-    """One trajectory of the host's server loop."""
+    """One trajectory of ms-swift's server loop."""
 
     async def infer_async(request, config, **kwargs):
         return response_of(answer(request, scheduler._envs[request.uuid].episode))

@@ -1,6 +1,6 @@
 """A plugin for tests, as scripted_policy.py, for the forms: the first SCRIPTED_FORMS rollouts answer by BEHAVIOURS.
 
-The host puts the folder of a plugin on the path, so this one finds the other.
+ms-swift puts the folder of a plugin on the path, so this one finds the other.
 """
 
 import os

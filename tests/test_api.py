@@ -1,95 +1,18 @@
-"""Models behind a server: a fake one on loopback that counts, refuses and stalls; and `swift deploy` for real."""
+"""Models behind a server, a fake one on loopback: what is sent, what is kept, and what is tried again."""
 
 import base64
-import contextlib
-import itertools
 import json
-import os
-import signal
-import socket
-import subprocess
-import sys
-import threading
-import time
-import tracemalloc
-import zlib
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import httpx
 import pytest
+from fake_server import CLICK, WORD, openai_reply
 
-from data_engine.dataset import DataError, read_json, read_rows
-from data_engine.episode import Request
+from data_engine.dataset import read_json, read_rows
 from data_engine.geometry import Size
 from data_engine.login.tasks import Options
 from data_engine.login.write import write
 
-REPO = Path(__file__).resolve().parents[1]
 EVAL = "eval/login_eval.py"
-WORD = "test-word-1234"  # stands for a key
-CLICK = "Thought: .\nAction: CLICK(x=0.50, y=0.50)"
-
-
-class Fake(ThreadingHTTPServer):
-    """Answers CLICK; ``faults`` are given first, each (status, headers, body) or "drop"."""
-
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.faults, self.asked, self.times, self.lock = [], [], [], threading.Lock()
-        self.text, self.most, self.now = CLICK, 0, 0
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
-
-    def bodies(self) -> list[dict]:
-        return [body for _, _, body in self.asked]
-
-
-class Handler(BaseHTTPRequestHandler):
-    def do_POST(self):
-        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        server = self.server
-        with server.lock:
-            server.asked.append((self.path, {name.lower(): value for name, value in self.headers.items()}, body))
-            server.times.append(time.monotonic())
-            fault = server.faults.pop(0) if server.faults else None
-            server.now += 1
-            server.most = max(server.most, server.now)
-        time.sleep(0.02)
-        with server.lock:
-            server.now -= 1
-        if fault == "drop":
-            self.connection.close()
-            return
-        self.reply(*(fault or (200, {}, json.dumps(self.answer()))))
-
-    def answer(self) -> dict:
-        if self.path.endswith("/v1/messages"):
-            text = [{"type": "thinking", "thinking": "DONE()"}, {"type": "text", "text": self.server.text}]
-            return {"content": text, "stop_reason": "end_turn", "usage": {"input_tokens": 100, "output_tokens": 10}}
-        choice = {"message": {"role": "assistant", "content": self.server.text}, "finish_reason": "stop"}
-        return {"choices": [choice], "usage": {"prompt_tokens": 100, "completion_tokens": 10}}
-
-    def reply(self, status: int, headers: dict, text: str | bytes):
-        data = text if isinstance(text, bytes) else text.encode()
-        self.send_response(status)
-        for name, value in ({"content-length": str(len(data))} | headers).items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, *_): ...
-
-
-@pytest.fixture
-def server():
-    fake = Fake()
-    yield fake
-    fake.shutdown()
-    fake.server_close()
 
 
 @pytest.fixture(scope="module")
@@ -162,7 +85,7 @@ def test_nothing_is_paid_twice(ask, server, tmp_path):
 
 def test_a_killed_run_goes_on_without_paying_again(ask, server, tmp_path):
     """The sixth question fails for good in the middle of a batch; what the others of the batch cost is not lost."""
-    server.faults = [(200, {}, json.dumps(_openai())) for _ in range(5)] + [(400, {}, "no")]
+    server.faults = [openai_reply() for _ in range(5)] + [(400, {}, "no")]
     done = ask("openai", "--batch-size", 4)
     assert done.returncode == 2 and "status 400: no" in done.stderr.splitlines()[-1]
     paid = len(server.asked) - 1
@@ -171,11 +94,6 @@ def test_a_killed_run_goes_on_without_paying_again(ask, server, tmp_path):
     assert len(server.asked) == 12 + 1
     api = read_json(tmp_path / "run" / "metrics.json")["api"]
     assert (api["requests"], api["sent"]) == (12, 12)
-
-
-def _openai(text: str = CLICK) -> dict:
-    choice = {"message": {"content": text}, "finish_reason": "stop"}
-    return {"choices": [choice], "usage": {"prompt_tokens": 100, "completion_tokens": 10}}
 
 
 def test_equal_questions_of_a_batch_are_asked_once(ask, cli, server, tmp_path):
@@ -243,113 +161,12 @@ def test_before_any_request(ask, server, tmp_path):
     assert server.asked == [] and not (tmp_path / "run").exists()
 
 
-# ---- what a server may send
-
-
-def answer_of(content: object, **usage: object) -> tuple:
-    reply = {"choices": [{"message": {"content": content}, "finish_reason": "stop"}], "usage": usage}
-    return (200, {}, json.dumps(reply))
-
-
-@pytest.fixture
-def once(eval_module, server, tmp_path, monkeypatch):
-    """once(url, key, engine) -> the answer to one question, here in the process."""
-    api = eval_module("api")
-    monkeypatch.setattr(api, "TRIES", 1)
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    (tmp_path / "picture.png").write_bytes(b"")
-
-    def once(url: str | None = None, key: str = WORD, engine: str = "openai") -> str:
-        monkeypatch.setenv(f"{engine.upper()}_API_KEY", key)
-        monkeypatch.setenv(f"{engine.upper()}_BASE_URL", url or server.url + "/v1" * (engine == "openai"))
-        asker = api.Api(
-            api.Settings(engine=engine, model="m", max_new_tokens=9, batch_size=1, cache=tmp_path / "cache")
-        )
-        return asker.answer([Request("", "?", tmp_path / "picture.png", "0", str)], 0.0, 0)[0]
-
-    return once
-
-
-PARTS = [
-    (
-        [{"type": "text", "text": "Thought: .\n"}, {"type": "text", "text": "Action: WAIT()"}],
-        "Thought: .\nAction: WAIT()",
-    ),
-    ([{"type": "thinking", "thinking": [{"type": "text", "text": "DONE()"}]}, {"type": "text", "text": "A"}], "A"),
-    ([{"type": "output_text", "text": "A", "annotations": []}], "A"),
-    ([{"type": "refusal", "refusal": "no"}], ""),
-    ([], ""),
-    (None, ""),
-    ("half a pair: \ud83d.", "half a pair: \ufffd."),
-    ([{"type": "text", "text": "\ud83d"}, {"type": "text", "text": "\ude00"}], "\U0001f600"),
-]
-
-
-@pytest.mark.parametrize("content, text", PARTS)
-def test_content_as_parts_is_one_text(once, server, content, text):
-    server.faults = [answer_of(content)]
-    assert once() == text
-
-
-def good(**fields: object) -> dict:
-    return json.loads(answer_of("A")[2]) | fields
-
-
-NO_REPLIES = {
-    "a picture": answer_of([{"type": "image_url", "image_url": {"url": "x"}}]),
-    "parts without a kind": answer_of([{"text": "A"}]),
-    "texts in a list": answer_of(["A"]),
-    "an object": answer_of({"type": "text", "text": "A"}),
-    "a number": answer_of(5),
-    "a part whose text is none": answer_of([{"type": "text", "text": 5}]),
-    "tokens without end": (200, {}, json.dumps(good(usage={"prompt_tokens": 1e999}))),
-    "tokens below 0": answer_of("A", prompt_tokens=-5),
-    "tokens in words": answer_of("A", completion_tokens="many"),
-    "a list": (200, {}, "[]"),
-    "a text": (200, {}, '"A"'),
-    "no JSON": (200, {}, "<html>"),
-    "too deep": (200, {}, "[" * 100_000),
-    "nothing": (200, {}, ""),
-    "packed otherwise": (200, {"content-encoding": "br"}, "x"),
-    "not packed": (200, {"content-encoding": "gzip"}, json.dumps(good())),
-}
-
-
-@pytest.mark.parametrize("reply", NO_REPLIES.values(), ids=NO_REPLIES)
-def test_anything_else_is_no_reply_of_the_kind(once, server, tmp_path, reply):
-    """Nothing of it is kept: the same question is asked again where the server has been mended."""
-    server.faults = [reply]
-    with pytest.raises(DataError, match="no reply of the openai kind") as error:
-        once()
-    assert str(error.value).isprintable() and not list((tmp_path / "cache").rglob("*.json"))
-    assert once() == CLICK
-
-
 def test_a_reply_of_another_kind_leaves_a_run_that_goes_on(ask, server, tmp_path):
-    server.faults = [answer_of("A"), answer_of({"text": "A"})]
+    server.faults = [openai_reply("A"), openai_reply({"text": "A"})]
     done = ask("openai", "--limit", 2, "--batch-size", 1)
     assert done.returncode == 2 and "no reply of the openai kind" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr and ask("openai", "--limit", 2).returncode == 0
     assert [row["prediction"] for row in read_rows(tmp_path / "run" / "predictions.jsonl")] == ["A", CLICK]
-
-
-KEY = 'q/1+"w\\-' + "2" * 9  # JSON writes three of its signs otherwise
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        json.dumps({"error": KEY}),
-        json.dumps({"error": KEY}).replace("/", "\\/"),
-        "".join(f"\\u{ord(c):04X}" for c in KEY),
-    ],
-    ids=["JSON", "JSON with slashes", "signs by number"],
-)
-def test_a_key_is_masked_as_json_writes_it(once, server, body):
-    server.faults = [(400, {}, body)]
-    with pytest.raises(DataError, match=r"status 400: .*\*\*\*") as error:
-        once(key=KEY)
-    assert "222" not in str(error.value) and "0032" not in str(error.value)
 
 
 @pytest.mark.parametrize("engine", ["openai", "anthropic"])
@@ -362,101 +179,6 @@ def test_a_key_in_a_good_answer_is_not_stored(ask, server, tmp_path, engine):
     assert len(files) > 4 and not [path for path in files if WORD.encode() in path.read_bytes()]
 
 
-@pytest.mark.parametrize("word", ["x", "EMPTY", "complete"])
-def test_a_word_in_place_of_a_key_changes_no_answer(once, server, word):
-    server.text = f"Thought: {word}\nAction: CLICK(x=0.50, y=0.50)"
-    assert once(key=word) == server.text
-
-
-def test_a_terminal_shows_an_error_as_it_is(once, server):
-    server.faults = [(400, {}, "\x1b[31mred\x1b[0m \x07bell \x9b2J \u202erow\x00")]
-    with pytest.raises(DataError, match=r"status 400: \[31mred \[0m bell 2J row \(try 1 of 1\)") as error:
-        once()
-    assert str(error.value).isprintable()
-
-
-BOMB = zlib.compress(b" " * 2**30, wbits=31)  # one GiB of blanks in one MiB
-
-
-@pytest.fixture
-def raw_server():
-    """raw_server(steps) -> its address: a socket that sends (seconds to wait, bytes) after (seconds, bytes), for ever
-    the last of them, until the other side goes."""
-    stop, listener = threading.Event(), socket.create_server(("127.0.0.1", 0))
-    listener.settimeout(0.1)
-
-    def talk(steps):
-        while not stop.is_set():
-            try:
-                connection, _ = listener.accept()
-            except TimeoutError:
-                continue
-            with connection, contextlib.suppress(OSError):
-                connection.recv(2**20)
-                for wait, data in itertools.chain(steps[:-1], itertools.repeat(steps[-1])):
-                    if stop.wait(wait):
-                        break
-                    connection.sendall(data)
-
-    def start(steps) -> str:
-        thread = threading.Thread(target=talk, args=(steps,))
-        thread.start()
-        threads.append(thread)
-        return f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
-
-    threads: list[threading.Thread] = []
-    yield start
-    stop.set()
-    for thread in threads:
-        thread.join()
-    listener.close()
-
-
-HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
-ENDLESS = {
-    "bytes": [(0, HEAD + b"\r\n"), (0, b" " * 2**16)],
-    "a bomb": [(0, HEAD + b"content-encoding: gzip\r\n\r\n" + BOMB), (0.1, b"")],
-}
-
-
-@pytest.mark.parametrize("steps", ENDLESS.values(), ids=ENDLESS)
-def test_a_reply_without_end_is_left(once, raw_server, steps):
-    """No more of it is kept in memory than some pieces of 8 MiB, however far it would unpack."""
-    address = raw_server(steps)
-    tracemalloc.start()
-    try:
-        with pytest.raises(DataError, match="no reply of the openai kind: over 8 MiB"):
-            once(address)
-        assert tracemalloc.get_traced_memory()[1] < 40 * 2**20
-    finally:
-        tracemalloc.stop()
-
-
-DRIPS = {
-    "headers": [(0, HEAD + b"x: "), (0.1, b"y")],
-    "a body": [(0, HEAD + b"\r\n"), (0.1, b" ")],
-    "silence": [(0, b""), (0.1, b"")],
-    "continue": [(0.1, b"HTTP/1.1 100 Continue\r\n\r\n")],
-}
-
-
-@pytest.mark.parametrize("steps", DRIPS.values(), ids=DRIPS)
-def test_a_drip_has_a_deadline(eval_module, once, raw_server, monkeypatch, steps):
-    """Each byte comes within any limit on single reads; a whole try has 0.5 seconds here."""
-    monkeypatch.setattr(sys.modules["replies"], "DEADLINE", 0.5)
-    address, begun = raw_server(steps), time.monotonic()
-    with pytest.raises(DataError, match=r"no whole reply in \d+ seconds \(try 1 of 1\)"):
-        once(address)
-    assert 0.4 < time.monotonic() - begun < 5
-
-
-def test_a_packed_reply_is_unpacked(once, server):
-    packed = zlib.compress(json.dumps(_openai("packed")).encode(), wbits=31)
-    server.faults = [(200, {"content-encoding": "gzip"}, packed)]
-    assert once() == "packed"
-    assert server.asked[0][1]["accept-encoding"] == "identity"
-
-
 def test_a_broken_file_of_the_cache_is_named(ask, server, tmp_path):
     assert ask("openai", "--limit", 1).returncode == 0
     (kept,) = (tmp_path / "cache").rglob("*.json")
@@ -466,9 +188,6 @@ def test_a_broken_file_of_the_cache_is_named(ask, server, tmp_path):
         assert done.returncode == 2 and str(kept) in done.stderr.splitlines()[-1], done.stderr
     kept.unlink()
     assert ask("openai", "--limit", 1, out="again").returncode == 0
-
-
-# ---- values
 
 
 @pytest.mark.parametrize(
@@ -547,54 +266,3 @@ def test_gelab_is_asked_too_and_samples_differ(cli, server, small_data, tmp_path
     done = cli("eval/gelab_static.py", *model, tmp_path / "s", "--data", small_data / "eval_ood.jsonl", **given)
     assert done.returncode == 0, done.stderr
     assert read_json(tmp_path / "s" / "metrics.json")["api"]["requests"] == 2
-
-
-@pytest.fixture(scope="module")
-def deployed(tiny_model, tmp_path_factory):
-    """`swift deploy` of the untrained tiny model on loopback; yields its address."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    log = tmp_path_factory.mktemp("deploy") / "log.txt"
-    command = [sys.executable, "-m", "swift.cli.deploy", "--model", str(tiny_model), "--host", "127.0.0.1"]
-    command += ["--port", str(port), "--external_plugins", str(REPO / "swift_plugins" / "register.py")]
-    command += ["--template", "gelab_qwen2_5_vl", "--torch_dtype", "float32", "--attn_impl", "sdpa"]
-    command += ["--infer_backend", "transformers", "--served_model_name", "tiny"]
-    env = os.environ | {"CUDA_VISIBLE_DEVICES": "", "MAX_PIXELS": "200704", "OMP_NUM_THREADS": "1"}
-    env |= {"PYTHONPATH": str(REPO), "NO_PROXY": "127.0.0.1"}
-    with open(log, "wb") as out:
-        process = subprocess.Popen(command, env=env, cwd=log.parent, stdout=out, stderr=out, start_new_session=True)
-    try:
-        for _ in range(600):
-            time.sleep(0.25)
-            assert process.poll() is None, log.read_text()[-2000:]
-            try:
-                httpx.get(f"http://127.0.0.1:{port}/v1/models", trust_env=False)
-                break
-            except httpx.TransportError:
-                continue
-        yield f"http://127.0.0.1:{port}/v1"
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGTERM)
-            process.wait(20)
-
-
-@pytest.mark.slow
-def test_swift_deploy_sees_the_picture(cli, deployed, tmp_path):
-    """Two questions with the same text on two pictures: the server's own count of tokens tells the picture's size."""
-    tokens = {}
-    for width, height in (448, 336), (336, 252):  # 28 pixels a side for each image token: 192 and 108
-        folder = tmp_path / str(width)
-        write(folder, Options(mode="som", protocol="scripted", episodes=1, page_size=Size(width, height)))
-        out = tmp_path / f"run{width}"
-        done = cli(
-            *(EVAL, "--engine", "openai", "--model", "tiny", "--data", folder, "--out", out, "--limit", 2),
-            *("--cache", tmp_path / "cache", "--max-new-tokens", 4),
-            **{"OPENAI_API_KEY": WORD, "OPENAI_BASE_URL": deployed, "NO_PROXY": "127.0.0.1"},
-        )
-        assert done.returncode == 0, done.stderr
-        lines = read_rows(out / "requests.jsonl")
-        assert len(lines) == 2 and all(0 < line["output_tokens"] <= 4 for line in lines)
-        tokens[width] = sorted(line["input_tokens"] for line in lines)
-    assert [large - small for large, small in zip(tokens[448], tokens[336], strict=True)] == [192 - 108] * 2

@@ -182,7 +182,7 @@ def test_a_manifest_of_rows_names_no_path(folder, tmp_path):
 @pytest.mark.parametrize("name", ["../../x", "000000/../x", "0", "x"])
 def test_a_manifest_of_worlds_names_no_path(folder, tmp_path, name):
     edited(folder / "worlds" / "manifest.json", lambda m: m["worlds"].update({name: m["worlds"]["000000"]}))
-    with pytest.raises(DataError, match="worlds/manifest.json: Expected .* matching regex .*; build the worlds again"):
+    with pytest.raises(DataError, match="manifest.json: a name in worlds: Expected .* regex .*; make the folder again"):
         write_many(folder / "worlds", tmp_path / "out", ManyOptions(1, 1))
 
 
@@ -203,11 +203,11 @@ def test_a_table_may_begin_with_a_mark(folder, tmp_path):
 @pytest.mark.parametrize(
     "text, words",
     [
-        ("{0}\tred box\n{0}z\tblue box\n", "{0}z' is no icon of the world, and no category; mend the line"),
+        ("{0}\tred box\n{0}z\tblue box\n", "{0}z' is no icon of the world, and no category; fix the line"),
         ("{0}\tred box\n\n{0}\tblue box\n", ":3: '{0}' has another name already; keep one of the two"),
         ("{0} \tred box\n", "{0} ' is no icon of the world"),
         ("{0}\tred box \n", "icon name 'red box ' does not read back as it is written; rename it"),
-        ("\n{0} red box\n", ":2: not NAME<tab>OTHER; mend the line"),
+        ("\n{0} red box\n", ":2: not NAME<tab>OTHER; fix the line"),
     ],
 )
 def test_a_line_that_does_nothing_is_refused(folder, tmp_path, text, words):

@@ -12,7 +12,7 @@ from data_engine.dataset import (
     write_json,
     write_rows,
 )
-from data_engine.folder import is_made, make_folder
+from data_engine.folder import made, make_folder
 
 ROWS = [{"idx": 0, "text": 'TAB\t, quote ", line\nend'}, {"idx": 1, "text": "Äpfel 🍎", "box": [1, 2]}]
 
@@ -99,17 +99,17 @@ def test_a_folder_never_replaces_another(folder, tmp_path):
     assert read_manifest(folder, "things")["rows"] == 2 and [p.name for p in tmp_path.iterdir()] == ["things"]
 
 
-def test_is_made(folder, tmp_path):
-    assert is_made(folder, "things", {"seed": 1})
-    assert not is_made(tmp_path / "free", "things", {"seed": 1})
+def test_made(folder, tmp_path):
+    assert made(folder, "things", {"seed": 1})
+    assert not made(tmp_path / "free", "things", {"seed": 1})
     (tmp_path / "empty").mkdir()
-    assert not is_made(tmp_path / "empty", "things", {"seed": 1})
+    assert not made(tmp_path / "empty", "things", {"seed": 1})
     with pytest.raises(DataError, match="was made with other arguments"):
-        is_made(folder, "things", {"seed": 2})
+        made(folder, "things", {"seed": 2})
     with pytest.raises(DataError, match="no manifest.json"):
-        is_made(folder / "below", "things", {"seed": 1})
+        made(folder / "below", "things", {"seed": 1})
     with pytest.raises(DataError, match="no manifest.json"):
-        is_made(folder / "rows.jsonl", "things", {"seed": 1})
+        made(folder / "rows.jsonl", "things", {"seed": 1})
 
 
 def test_verified_path(folder):

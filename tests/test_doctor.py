@@ -197,7 +197,7 @@ def test_shuffled_images(examine, tiny_model, data):
 
 
 def test_wrong_template(examine, tiny_model, small_data):
-    """The host's own: another system prompt, and one token for each picture of this vocabulary."""
+    """ms-swift's own: another system prompt, and one token for each picture of this vocabulary."""
     _, faults, _ = examine(tiny_model, small_data, "--template", "qwen2_5_vl")
     assert faults["template"][0].startswith("training uses qwen2_5_vl, evaluation gelab_qwen2_5_vl")
     assert faults["image tokens"] == ["row 0: 1 image tokens for 16 features"]

@@ -219,7 +219,7 @@ def tiny(engines, tiny_model):
     torch.set_num_threads(1)  # more only wait for each other on so small a model
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MAX_PIXELS", "12544")
-        patch.setenv("IMAGE_MAX_TOKEN_NUM", "16")  # what the host makes of it, taken back here at the end
+        patch.setenv("IMAGE_MAX_TOKEN_NUM", "16")  # what ms-swift makes of it, taken back here at the end
         patch.syspath_prepend(str(REPO))
         model = str(tiny_model)
         yield make(engines, "transformers", model=model, max_pixels=12544, max_new_tokens=6, batch_size=2)

@@ -18,6 +18,7 @@ import pytest
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
+import data_engine.sight.write  # noqa: F401  (its manifests have a shape once it is imported)
 from data_engine.dataset import read_json, read_rows, sha256, write_json, write_rows
 from data_engine.foreign import in_text, present
 from data_engine.geometry import Size
@@ -39,7 +40,7 @@ READS_NOTHING_FOREIGN = {  # script -> why it is not among COMMANDS
     "tools/ship_base.py": "packs what a recipe of ours has trained: tests/test_ship_base.py",
     "tools/stress.py": "makes its own data: tests/test_stress.py",
     "tools/show_world.py": "shows a world: tests/test_show_world.py",
-    "tools/watch_checkpoints.py": "reads the host's trainer_state.json: tests/test_watch_checkpoints.py",
+    "tools/watch_checkpoints.py": "reads ms-swift's trainer_state.json: tests/test_watch_checkpoints.py",
 }
 
 

@@ -40,7 +40,7 @@ def hard(tmp_path_factory) -> Path:
 
 
 def loaded(folder: Path, name: str = "login/tasks") -> list[dict]:
-    """Rows as the host gets them from --dataset NAME."""
+    """Rows as ms-swift gets them from --dataset NAME."""
     from swift.dataset import load_dataset
 
     import swift_plugins.register  # noqa: F401  (importing it registers)

@@ -41,12 +41,12 @@ both = pytest.mark.parametrize("scheduler", SCHEDULERS, indirect=True)
 
 
 def play(scheduler, rows: list[dict], answer, finish_reason: str = "stop") -> list:
-    """Trajectories of the host's colocate loop; ``answer(request)`` is the policy."""
+    """Trajectories of ms-swift's colocate loop; ``answer(request)`` is the policy."""
     return rollouts.play(scheduler, rows, lambda request, episode: answer(request), finish_reason)
 
 
 def serve(scheduler, row: dict, answer):
-    """One trajectory of the host's server loop."""
+    """One trajectory of ms-swift's server loop."""
     return rollouts.serve(scheduler, row, lambda request, episode: answer(request))
 
 

@@ -15,7 +15,7 @@ GOLD = format_click("umbrella", "page_3", 487, 531)
 
 @pytest.fixture(scope="module")
 def reward():
-    """reward(name, *answers, **columns of one row) -> rewards, as the host calls it."""
+    """reward(name, *answers, **columns of one row) -> rewards, as ms-swift calls it."""
     from swift.rewards import orms
 
     import swift_plugins.register  # noqa: F401  (importing it registers)

@@ -223,7 +223,7 @@ def walk_rows(small_data) -> list[dict]:
 
 @pytest.mark.parametrize("benchmark, name", [("gelab", "gelab_click_complete"), ("login", "login_form")])
 def test_rl_sees_the_same_as_evaluation(lines, benchmark, name, form_rows, walk_rows):
-    """The host's loop with the same answers: the same outcomes, and what was said is kept as it was."""
+    """ms-swift's loop with the same answers: the same outcomes, and what was said is kept as it was."""
     pytest.importorskip("swift")
     from rollouts import play, scheduler_of
 

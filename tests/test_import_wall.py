@@ -89,7 +89,7 @@ def violations(root: Path) -> list[str]:
 
 
 def wrong_plugin_names(root: Path) -> list[str]:
-    """Plugin files that could shadow a real module: the host puts their folder first on sys.path."""
+    """Plugin files that could shadow a real module: ms-swift puts their folder first on sys.path."""
     names = [path.name for path in sorted((root / "swift_plugins").glob("*.py"))]
     return [n for n in names if not n.startswith("gui_") and n not in ("register.py", "__init__.py")]
 

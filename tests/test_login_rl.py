@@ -1,7 +1,7 @@
 """GRPO on forms for real: `swift rlhf` through recipes/login/rl.sh, tiny model, CPU, no vLLM.
 
 The first two rollouts are answered by tests/scripted_forms.py, one behaviour a trajectory, so that what each is worth
-is known; in the last step the model itself samples. Everything else is the host's own.
+is known; in the last step the model itself samples. Everything else is ms-swift's own.
 """
 
 import json

@@ -31,7 +31,7 @@ def training(tmp_path) -> Path:
     folder = tmp_path / "run" / "sft"
     (folder / "checkpoint-20").mkdir(parents=True)
     (folder / "args.json").write_text("{}")
-    (folder / "checkpoint-20" / "args.json").write_text("{}")  # as the host leaves it
+    (folder / "checkpoint-20" / "args.json").write_text("{}")  # as ms-swift leaves it
     (folder / "checkpoint-20" / "trainer_state.json").write_text(json.dumps({"global_step": 20, "max_steps": 100}))
     lines = [
         {"loss": 2.0, "token_acc": 0.5, "global_step/max_steps": "10/100", "train_speed(s/it)": 5.0},

@@ -254,7 +254,7 @@ def checkpoint(tmp_path) -> str:
 
 @every_training
 def test_resume(told, recipe, checkpoint):
-    """A full-weight run also needs the checkpoint as its model: the host restores all but the weights from it."""
+    """A full-weight run also needs the checkpoint as its model: ms-swift restores all but the weights from it."""
     given = flags(told(recipe, RESUME=checkpoint, MODEL="base")["argv"])
     assert given["resume_from_checkpoint"] == [checkpoint]
     assert given["model"] == [checkpoint if given["tuner_type"] == ["full"] else "base"]
@@ -284,7 +284,7 @@ def test_kl_is_measured_against_the_start_after_a_resume_too(told, recipe, check
 
 @every_rl
 def test_groups_fill_the_batch(told, recipe):
-    """On any number of GPUs: the host refuses a batch that is no multiple of the group."""
+    """On any number of GPUs: ms-swift refuses a batch that is no multiple of the group."""
     given = {flag: values[0] for flag, values in flags(told(recipe)["argv"]).items() if values}
     assert int(given["per_device_train_batch_size"]) % int(given["num_generations"]) == 0
 

@@ -1,7 +1,7 @@
 """Both RL stages for real: `swift rlhf` through the recipes that users run, tiny model, CPU, no vLLM.
 
 The first rollouts are answered by tests/scripted_policy.py, one behaviour a trajectory, so that what each is worth is
-known; in the last step the model itself samples. Everything else is the host's own: encoding, rollout, rewards, loss.
+known; in the last step the model itself samples. Everything else is ms-swift's own: encoding, rollout, rewards, loss.
 """
 
 import json
@@ -79,7 +79,7 @@ def steps(output: Path) -> list[dict]:
 
 
 def completions(output: Path) -> list[dict]:
-    """The rows of completions.jsonl, one a step, columns of 12; the host writes the last one twice."""
+    """The rows of completions.jsonl, one a step, columns of 12; ms-swift writes the last one twice."""
     rows = [json.loads(line) for line in (output / "completions.jsonl").read_text().splitlines()]
     return list({row["step"][0]: row for row in rows}.values())
 

@@ -101,6 +101,13 @@ def test_a_run_is_continued_with_its_own_arguments_only(tmp_path):
     open_run(tmp_path / "run", arguments)
 
 
+@pytest.mark.parametrize("text", ["[]", '"text"', "null", "{"])
+def test_a_record_that_is_no_object_is_one_line(tmp_path, text):
+    (tmp_path / "run.json").write_text(text)
+    with pytest.raises(DataError, match=r"run\.json: .+; write the file again|run\.json: not JSON"):
+        open_run(tmp_path, {"seed": 0})
+
+
 def one_by_one(todo, write) -> None:
     for item in todo:
         write({"item": item, "text": "a\nb" * (item % 4)})

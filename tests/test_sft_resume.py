@@ -1,6 +1,6 @@
 """A killed SFT run goes on as if nothing had happened: real `swift sft`, the real recipes, a tiny model, the CPU.
 
-The host alone does not do that: with full weights, --resume_from_checkpoint restores optimizer, schedule and step, but
+ms-swift alone does not do that: with full weights, --resume_from_checkpoint restores optimizer, schedule and step, but
 not the weights, and warns only about missing keys.
 """
 
@@ -55,7 +55,7 @@ def losses(output: Path) -> list[tuple[int, float]]:
 
 
 def is_complete(checkpoint: Path) -> bool:
-    """The host writes trainer_state.json last, and not atomically: for a moment it is there and empty."""
+    """ms-swift writes trainer_state.json last, and not atomically: for a moment it is there and empty."""
     try:
         return bool(json.loads((checkpoint / "trainer_state.json").read_text()))
     except (FileNotFoundError, json.JSONDecodeError):

@@ -1,6 +1,6 @@
 """What our templates encode equals what ms-swift and Hugging Face encode for the family, image tokens included.
 
-The host writes Qwen's image token id into its template class, so with our small vocabulary its own template is broken
+ms-swift writes Qwen's image token id into its template class, so with our small vocabulary its own template is broken
 (last but one test); where the ids agree, the two must agree in everything.
 """
 
@@ -28,7 +28,7 @@ def any_size(processors, monkeypatch):
 
 @pytest.fixture(scope="module")
 def processors(tiny_model, cli, tmp_path_factory) -> dict:
-    """family -> the host's processor of a tiny checkpoint."""
+    """family -> ms-swift's processor of a tiny checkpoint."""
     from swift import get_processor
 
     import swift_plugins.gui_template  # noqa: F401  (importing it registers)
@@ -59,7 +59,7 @@ def ours(processors, family):
 
 @pytest.fixture
 def stock(processors, family):
-    """The host's own template, with our system prompt."""
+    """ms-swift's own template, with our system prompt."""
     return template_of(processors[family], family, default_system=SYSTEM)
 
 
@@ -163,7 +163,7 @@ def test_a_batch_keeps_tokens_and_features_row_by_row(ours, processors, family, 
     asked = [question(page(tmp_path, *size, name=f"{i}.png")) for i, size in enumerate(sizes)]
     encoded = [ours.encode({**row, "messages": [*row["messages"], answer]}) for row in asked]
     wanted = [features(row, processors[family]) for row in encoded]
-    ours.dummy_model = model_on_meta(processors[family])  # the host's own way to one forgets --model_type
+    ours.dummy_model = model_on_meta(processors[family])  # ms-swift's own way to one forgets --model_type
     batch = ours.data_collator(encoded)
     assert (batch["input_ids"] == ours.image_token_id).sum(-1).tolist() == wanted
     assert len(batch["pixel_values"]) == 4 * sum(wanted)
@@ -177,7 +177,7 @@ def test_two_tokenizers_in_one_process_keep_their_own_ids(processors):
 
 
 def test_the_hosts_template_is_still_broken_on_another_vocabulary(stock, processors, family, tmp_path):
-    """When this fails, the host has mended it: our class can go."""
+    """When this fails, ms-swift has fixed it: our class can go."""
     encoded = stock.encode(question(page(tmp_path, 224, 224)))
     assert image_tokens(encoded, processors[family]) == 1
     assert features(encoded, processors[family]) == (224 // UNIT[family]) ** 2

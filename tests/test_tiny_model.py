@@ -181,7 +181,7 @@ def test_a_folder_of_something_else_is_left_alone(cli, tmp_path):
     assert hashes(tmp_path).keys() == {"notes.txt"}
 
 
-# The host
+# ms-swift
 
 
 @pytest.mark.parametrize("family", FAMILIES)

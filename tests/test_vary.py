@@ -335,7 +335,7 @@ def test_a_world_of_own_pictures(own):
         (["--noise", 3, "--icons", "icons"], "--noise 3: only 2 pictures are not in the world; ask for fewer"),
         (["--image", "--icons", "icons"], "--image: 3 names, only 2 other pictures; pass --icons DIR with more"),
         (["--name", "--icons", "icons"], "--name: no other name for 'Toys_"),
-        (["--name", "--icons", "icons", "--names", "bad.tsv"], "--names bad.tsv:2: not NAME<tab>OTHER; mend the line"),
+        (["--name", "--icons", "icons", "--names", "bad.tsv"], "--names bad.tsv:2: not NAME<tab>OTHER; fix the line"),
         (["--name", "--icons", "icons", "--names", "same.tsv"], "would be the name of two icons"),
         (["--name", "--icons", "icons", "--names", "none.tsv"], "none.tsv: no such file"),
     ],

@@ -202,7 +202,7 @@ def test_groups_are_whole_worlds(made, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("streaming", [False, True])
 def test_ms_swift_reads_it_without_a_plugin(made, tmp_path, monkeypatch, streaming):
-    """By the host's own loader, to the pixels that its template opens. Elsewhere: no path of a row leads anywhere."""
+    """By ms-swift's own loader, to the pixels that its template opens. Elsewhere: no path of a row leads anywhere."""
     from swift.dataset import load_dataset
     from swift.template import Template
 

@@ -254,7 +254,7 @@ def test_after_a_refusal_the_folder_is_free(ask, shelf, tmp_path, script):
     "damage", ["output_folder", "no_processor", "half_a_tokenizer", "adapter_on_nothing", "adapter_without_weights"]
 )
 def test_the_doctor_says_the_same(cli, shelf, small_data, damage):
-    """As wrong use or as a fault with a mend."""
+    """As wrong use or as a fault with a fix."""
     done = cli("tools/doctor.py", "--model", shelf[damage], "--data", small_data, "--rows", 1)
     said = done.stdout + done.stderr
     assert done.returncode in (1, 2) and "Traceback" not in said, said
@@ -449,7 +449,7 @@ def test_the_corrected_command_runs(ask, shelf, tiny_model, tmp_path, script):
 
 @pytest.mark.slow
 def test_an_adapter_runs_once_its_base_is_named(ask, tiny_model, tmp_path):
-    """A real LoRA checkpoint whose base was moved: refused, then mended as the line says, then run from elsewhere."""
+    """A real LoRA checkpoint whose base was moved: refused, then fixed as the line says, then run from elsewhere."""
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForImageTextToText
 

@@ -21,22 +21,22 @@ TURNS = 12
 
 def milliseconds(work: Callable[[], object], repeat: int) -> float:
     """Least CPU time of ``work``."""
-    found = []
+    times = []
     for _ in range(repeat):
         before = time.process_time()
         work()
-        found.append(time.process_time() - before)
-    return 1000 * min(found)
+        times.append(time.process_time() - before)
+    return 1000 * min(times)
 
 
 def rewards(rows: list[dict], repeat: int) -> float:
-    """Milliseconds for the rewards of ST-RL, answers right, each row's columns as the host passes them."""
+    """Milliseconds for the rewards of ST-RL, answers right, each row's columns as ms-swift passes them."""
     from swift_plugins.gui_rewards import GelabCoord, GelabFormat, GelabIntent, GelabType
 
     taken = [rows[i % len(rows)] for i in range(ANSWERS)]
     columns = {name: [row[name] for row in taken] for name in taken[0]}
     functions = [made() for made in (GelabType, GelabCoord, GelabIntent, GelabFormat)]
-    return milliseconds(lambda: [one(columns["solution"], **columns) for one in functions], repeat)
+    return milliseconds(lambda: [function(columns["solution"], **columns) for function in functions], repeat)
 
 
 def turn(rows: list[dict], data: Path, answer: str, repeat: int) -> float:

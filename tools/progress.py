@@ -126,14 +126,14 @@ def training(folder: Path, now: float) -> Progress:
 
 def newest_checkpoint(folder: Path) -> tuple[int, int | None]:
     """(step, last step) of the newest whole checkpoint; (0, None) without one."""
-    found = [(0, None)]
+    steps = [(0, None)]
     for path in folder.glob("checkpoint-*/trainer_state.json"):
         try:
             state = read_object(path, Steps)
         except DataError:
-            continue  # being written: the host writes it last
-        found.append((state["global_step"], state["max_steps"]))
-    return max(found, key=lambda steps: steps[0])
+            continue  # being written: ms-swift writes it last
+        steps.append((state["global_step"], state["max_steps"]))
+    return max(steps, key=lambda steps: steps[0])
 
 
 def evaluation(folder: Path, now: float) -> Progress:
@@ -189,14 +189,14 @@ def results_of(folder: Path, protocol: Protocol | None) -> Path:
     return next((folder / name for name in names if (folder / name).exists()), folder / names[-1])
 
 
-def show(found: list[Progress], root: Path, as_json: bool) -> None:
-    for one in found:
-        one.run = str(Path(one.run).relative_to(root)) if one.run != str(root) else root.name
+def show(runs_seen: list[Progress], root: Path, as_json: bool) -> None:
+    for run in runs_seen:
+        run.run = str(Path(run.run).relative_to(root)) if run.run != str(root) else root.name
     if as_json:
-        more = [{"remaining": one.remaining, "finished": one.finished} for one in found]
-        print(json.dumps([asdict(one) | add for one, add in zip(found, more, strict=True)], indent=2), flush=True)
+        more = [{"remaining": run.remaining, "finished": run.finished} for run in runs_seen]
+        print(json.dumps([asdict(run) | add for run, add in zip(runs_seen, more, strict=True)], indent=2), flush=True)
     else:
-        print("\n".join(map(str, found)), flush=True)
+        print("\n".join(map(str, runs_seen)), flush=True)
 
 
 @command("progress")
@@ -208,13 +208,13 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print a list, with --watch one a look")
     args = parser.parse_args()
     while True:
-        found = list(runs(args.run, time.time()))
-        if not found:
+        runs_seen = list(runs(args.run, time.time()))
+        if not runs_seen:
             raise DataError(f"{args.run}: no training or evaluation there; give a recipe's OUTPUT or a run's --out")
-        if all(one.fault for one in found):
-            raise DataError(found[0].fault)
-        show(found, args.run, args.json)
-        if not args.watch or all(one.finished or one.fault for one in found):
+        if all(run.fault for run in runs_seen):
+            raise DataError(runs_seen[0].fault)
+        show(runs_seen, args.run, args.json)
+        if not args.watch or all(run.finished or run.fault for run in runs_seen):
             return
         time.sleep(args.every)
         print("" if args.json else time.strftime("-- %H:%M:%S"))

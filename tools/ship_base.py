@@ -29,43 +29,43 @@ MOST = 16_000_000  # bytes of weights
 def stages(run: Path) -> list[dict]:
     """What each finished stage of a run tells of itself, in the order in which they ended. Raises DataError."""
 
-    found = []
+    stages_found = []
     for path in sorted(run.glob("*/probe/metrics.json"), key=lambda path: path.stat().st_mtime_ns):
         probe = read_json(path)
         stage, model = path.parent.parent, Path(probe["run"]["model"]["name"])
         if not (stage / "from").is_file():
             raise DataError(f"{stage}: has no file `from`, which names the model it started from: write it, as scratch")
         start = (stage / "from").read_text(encoding="utf-8").split("/")[0].strip()  # <stage>/checkpoint-<steps>
-        found.append({"name": stage.name, "probe": probe, "model": model, "from": start})
-    if not found:
+        stages_found.append({"name": stage.name, "probe": probe, "model": model, "from": start})
+    if not stages_found:
         raise DataError(f"{run}: no stage with a probe; run recipes/tiny_base/pretrain.sh first")
-    return found
+    return stages_found
 
 
-def best(found: list[dict]) -> dict:
+def best(stages_found: list[dict]) -> dict:
     """The stage with the highest mean of its probe; of equals the last."""
-    return max(reversed(found), key=lambda stage: stage["probe"]["metrics"]["mean"])
+    return max(reversed(stages_found), key=lambda stage: stage["probe"]["metrics"]["mean"])
 
 
-def named(found: list[dict], name: str) -> dict:
+def named(stages_found: list[dict], name: str) -> dict:
     """The stage of that name. Raises DataError."""
 
-    stages = {stage["name"]: stage for stage in found}
+    stages = {stage["name"]: stage for stage in stages_found}
     if name not in stages:
         raise DataError(f"--stage {name}: not there or not finished; known are {', '.join(stages)}")
     return stages[name]
 
 
-def way(found: list[dict], chosen: dict) -> list[dict]:
+def ancestors(stages_found: list[dict], chosen: dict) -> list[dict]:
     """The stages that led to ``chosen``, the first one first, and ``chosen``."""
-    before = {stage["name"]: stage for stage in found}.get(chosen["from"])
-    return [*(way(found, before) if before else []), chosen]
+    before = {stage["name"]: stage for stage in stages_found}.get(chosen["from"])
+    return [*(ancestors(stages_found, before) if before else []), chosen]
 
 
 def ship(run: Path, out: Path, stage: str | None = None) -> dict:
     """Write ``out`` and return its manifest; without a ``stage`` it is the best one. Raises DataError."""
-    found = stages(run)
-    chosen = named(found, stage) if stage else best(found)
+    stages_found = stages(run)
+    chosen = named(stages_found, stage) if stage else best(stages_found)
     if out.exists():
         raise DataError(f"{out}: exists; remove it first")
     with only_writer(out) as scratch, scratch() as folder:
@@ -76,7 +76,7 @@ def ship(run: Path, out: Path, stage: str | None = None) -> dict:
         if size > MOST:
             raise DataError(f"{chosen['model']}: {size:,} bytes in bf16, more than {MOST:,}; ship a smaller model")
         write_json(folder / "probe.json", _without_paths(chosen["probe"], run))
-        write_file(folder / "README.md", card(out.name, found, chosen))
+        write_file(folder / "README.md", card(out.name, stages_found, chosen))
         hashes = {path.name: sha256(path) for path in folder.iterdir()}
         return write_manifest(folder, KIND, {"stage": chosen["name"], "commit": chosen["probe"]["commit"]}, hashes)
 
@@ -131,15 +131,15 @@ Right answers in percent after each stage:
 """
 
 
-def card(name: str, found: list[dict], chosen: dict) -> str:
+def card(name: str, stages_found: list[dict], chosen: dict) -> str:
     """The model card of ``chosen``, under the name of its folder; its curve has the stages that led to it."""
     from safetensors import safe_open
 
     with safe_open(chosen["model"] / "model.safetensors", "pt") as weights:
         parameters = sum(math.prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118
     probe = chosen["probe"]
-    sets = {name: one for name, one in probe["metrics"].items() if name != "mean"}
-    done = way(found, chosen)
+    sets = {name: values for name, values in probe["metrics"].items() if name != "mean"}
+    done = ancestors(stages_found, chosen)
     return CARD.format(
         name=name,
         parameters=parameters,
@@ -149,7 +149,7 @@ def card(name: str, found: list[dict], chosen: dict) -> str:
         stage=chosen["name"],
         size=2 * parameters / 1e6,
         rows=probe["run"]["rows"],
-        table=_table(["", "right", "95 % interval", "chance"], [_line(name, one) for name, one in sets.items()]),
+        table=_table(["", "right", "95 % interval", "chance"], [_line(name, values) for name, values in sets.items()]),
         curve=_table(["after stage", "steps", "questions a set", *sets], [_stage_line(stage, sets) for stage in done]),
     )
 
@@ -158,9 +158,9 @@ def _steps(stage: dict) -> int:
     return json.loads((stage["model"] / "trainer_state.json").read_text(encoding="utf-8"))["global_step"]
 
 
-def _line(name: str, one: dict) -> list[str]:
-    low, high = (f"{100 * one[key]:.0f}" for key in ("low", "high"))
-    return [name, f"{100 * one['right']:.1f} %", f"{low} to {high} %", f"{100 * one['chance']:.1f} %"]
+def _line(name: str, values: dict) -> list[str]:
+    low, high = (f"{100 * values[key]:.0f}" for key in ("low", "high"))
+    return [name, f"{100 * values['right']:.1f} %", f"{low} to {high} %", f"{100 * values['chance']:.1f} %"]
 
 
 def _stage_line(stage: dict, sets: dict) -> list[str]:
@@ -169,9 +169,9 @@ def _stage_line(stage: dict, sets: dict) -> list[str]:
     return [stage["name"], str(_steps(stage)), str(asked), *(_percent(probe.get(name)) for name in sets)]
 
 
-def _percent(one: dict | None) -> str:
+def _percent(values: dict | None) -> str:
     """A set that an earlier probe did not have is n/a."""
-    return f"{100 * one['right']:.0f}" if one else "n/a"
+    return f"{100 * values['right']:.0f}" if values else "n/a"
 
 
 def _table(head: list[str], lines: list[list[str]]) -> str:

@@ -33,7 +33,7 @@ from data_engine.cli import Parser, command, positive, whole
 
 REPO = Path(__file__).resolve().parents[1]
 GRACE = 5.0  # seconds
-SMALL = ["--tree", "5", "2", "1", "--page-size", "112x112"]
+SMALL = "--tree 5 2 1 --page-size 112x112"
 NOT_COMPARED = {"run.json", "metrics.json", "requests.jsonl", "merge.lock", "log.txt"}  # times, commands, commits
 
 
@@ -49,75 +49,51 @@ class Command:
     resumes: bool = False
 
 
-def module(name: str, *arguments: str) -> list[str]:
-    return [sys.executable, "-m", f"data_engine.{name}", *arguments]
-
-
-def script(name: str, *arguments: str) -> list[str]:
-    return [sys.executable, str(REPO / name), *arguments]
+def program(line: str) -> list[str]:
+    """A command line; its first word is a script of the repository, or a module below ``data_engine``."""
+    name, *arguments = line.split()
+    start = [str(REPO / name)] if name.endswith(".py") else ["-m", f"data_engine.{name}"]
+    return [sys.executable, *start, *arguments]
 
 
 def commands(inputs: Path) -> dict[str, Command]:
-    """All commands that write, over the inputs made by ``make_inputs``."""
-    world, data, forms = inputs / "world", inputs / "data", inputs / "forms"
-    tasks = ["--engine", "random", "--world", f"{data}/world", "--tasks", f"{data}/tasks_ood.jsonl", "--attempts", "1"]
-    static = ["--engine", "oracle", "--data", f"{data}/eval_ood.jsonl"]
-    tiny = ["--family", "qwen2_5_vl", "--size", "2m"]
+    """All commands that write, over the inputs made by ``make_inputs``; no path may hold a blank."""
 
-    def seeded(make: Callable[..., list[str]], name: str, *arguments: str) -> Callable[[str, int], list[str]]:
-        return lambda out, variant: make(name, *[a.replace("OUT", out) for a in arguments], "--seed", str(variant))
+    def seeded(line: str) -> Callable[[str, int], list[str]]:
+        return lambda out, variant: program(f"{line} --seed {variant}".replace("OUT", out))
 
+    world, data, steps, walks = inputs / "world", inputs / "data", "predictions.jsonl", "trajectories.jsonl"
+    many = "gelab.build_many OUT --worlds 8 --tree 2 1 --workers 2 --shard 1"
+    tasks = f"--engine random --world {data}/world --tasks {data}/tasks_ood.jsonl --attempts 1 --out OUT"
+    static = f"eval/gelab_static.py --engine oracle --data {data}/eval_ood.jsonl --out OUT"
+    forms = f"eval/login_eval.py --engine oracle --closed-loop --data {inputs}/forms --out OUT"
     return {
-        "build": Command(seeded(module, "gelab.build", "OUT", *SMALL)),
-        "build --workers 2": Command(seeded(module, "gelab.build", "OUT", *SMALL, "--workers", "2")),
-        "build_many": Command(
-            seeded(
-                module, "gelab.build_many", "OUT", "--worlds", "8", "--tree", "2", "1", "--workers", "2", "--shard", "1"
-            ),
-            resumes=True,
-        ),
-        "vary": Command(seeded(module, "gelab.vary", str(world), "OUT", "--position")),
-        "write": Command(seeded(module, "gelab.write", str(world), "OUT")),
-        "write_many": Command(
-            seeded(module, "gelab.write_many", f"{inputs}/many", "OUT", "--worlds-train", "5", "--worlds-eval", "2")
-        ),
-        "blank": Command(lambda out, variant: module("gelab.blank", [f"{data}", f"{inputs}/data1"][variant], out)),
-        "login.write": Command(seeded(module, "login.write", "OUT", "--episodes", "4")),
-        "sight.write": Command(seeded(module, "sight.write", "OUT", "--stage", "shapes", "--rows", "12")),
-        "make_tiny_model": Command(seeded(script, "tools/make_tiny_model.py", "OUT", *tiny)),
-        "gelab_static": Command(seeded(script, "eval/gelab_static.py", *static, "--out", "OUT"), "predictions.jsonl"),
-        "gelab_interactive": Command(
-            seeded(script, "eval/gelab_interactive.py", *tasks, "--out", "OUT"), "trajectories.jsonl"
-        ),
-        "gelab_interactive --nproc 2": Command(
-            seeded(script, "eval/gelab_interactive.py", *tasks, "--nproc", "2", "--out", "OUT"), "trajectories.jsonl"
-        ),
-        "login_eval": Command(
-            seeded(
-                script,
-                "eval/login_eval.py",
-                "--engine",
-                "oracle",
-                "--closed-loop",
-                "--data",
-                str(forms),
-                "--out",
-                "OUT",
-            ),
-            "trajectories.jsonl",
-        ),
+        "build": Command(seeded(f"gelab.build OUT {SMALL}")),
+        "build --workers 2": Command(seeded(f"gelab.build OUT {SMALL} --workers 2")),
+        "build_many": Command(seeded(many), resumes=True),
+        "vary": Command(seeded(f"gelab.vary {world} OUT --position")),
+        "write": Command(seeded(f"gelab.write {world} OUT")),
+        "write_many": Command(seeded(f"gelab.write_many {inputs}/many OUT --worlds-train 5 --worlds-eval 2")),
+        "blank": Command(lambda out, variant: program(f"gelab.blank {[data, f'{data}1'][variant]} {out}")),
+        "login.write": Command(seeded("login.write OUT --episodes 4")),
+        "sight.write": Command(seeded("sight.write OUT --stage shapes --rows 12")),
+        "make_tiny_model": Command(seeded("tools/make_tiny_model.py OUT --family qwen2_5_vl --size 2m")),
+        "gelab_static": Command(seeded(static), steps),
+        "gelab_interactive": Command(seeded(f"eval/gelab_interactive.py {tasks}"), walks),
+        "gelab_interactive --nproc 2": Command(seeded(f"eval/gelab_interactive.py {tasks} --nproc 2"), walks),
+        "login_eval": Command(seeded(forms), walks),
     }
 
 
 def make_inputs(folder: Path) -> None:
     for line in (
-        module("gelab.build", f"{folder}/world", *SMALL),
-        module("gelab.write", f"{folder}/world", f"{folder}/data"),
-        module("gelab.write", f"{folder}/world", f"{folder}/data1", "--seed", "1"),
-        module("gelab.build_many", f"{folder}/many", "--worlds", "8", "--tree", "2", "1", "--page-size", "112x112"),
-        module("login.write", f"{folder}/forms", "--episodes", "4"),
+        f"gelab.build {folder}/world {SMALL}",
+        f"gelab.write {folder}/world {folder}/data",
+        f"gelab.write {folder}/world {folder}/data1 --seed 1",
+        f"gelab.build_many {folder}/many --worlds 8 --tree 2 1 --page-size 112x112",
+        f"login.write {folder}/forms --episodes 4",
     ):
-        subprocess.run(line, env=environment(), check=True, capture_output=True)
+        subprocess.run(program(line), env=environment(), check=True, capture_output=True)
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -135,29 +111,22 @@ def contents(out: Path, only: str | None) -> dict[str, bytes] | None:
     return {p.relative_to(out).as_posix(): p.read_bytes() for p in files}
 
 
-def start(line: list[str], **options: object) -> subprocess.Popen:
-    return subprocess.Popen(
-        line,
-        env=environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        **options,
-    )
+def start(line: list[str]) -> subprocess.Popen:
+    streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(line, env=environment(), start_new_session=True, **streams)
 
 
 def living(session: int) -> list[int]:
     """Processes of a session that still run; what has ended and waits for its parent is none."""
-    found = []
+    processes = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             state, _, _, its_session = stat.read_text().rpartition(")")[2].split()[:4]
         except (OSError, ValueError):
             continue
         if int(its_session) == session and state not in "ZX":
-            found.append(int(stat.parent.name))
-    return found
+            processes.append(int(stat.parent.name))
+    return processes
 
 
 class Trial:
@@ -208,19 +177,19 @@ class Trial:
         """Count a round when its processes have ended. ``both`` were started: one of them at least must succeed."""
         faults, done = [], set()
         for process, variant in started.items():
-            said = process.communicate()[1].strip()
+            message = process.communicate()[1].strip()
             done |= {variant} if process.returncode == 0 else set()
             self.counts["refused"] += process.returncode == 2
-            if process.returncode not in (0, 2) or "Traceback" in said:
-                faults.append(f"exit code {process.returncode}: {said[-300:]}")
+            if process.returncode not in (0, 2) or "Traceback" in message:
+                faults.append(f"exit code {process.returncode}: {message[-300:]}")
         held = contents(out, self.command.only)
         holds = {variant for variant, files in self.expected.items() if held == files}
         if not holds or (both and not done):
             faults.append(f"OUT holds neither output ({len(held or {})} files)")
         if done - holds:
             faults.append("exit code 0, but OUT holds the other output")
-        if beside := [p.name for p in out.parent.iterdir() if p != out]:
-            faults.append(f"left beside OUT: {' '.join(beside)}")
+        if leftovers := [p.name for p in out.parent.iterdir() if p != out]:
+            faults.append(f"left beside OUT: {' '.join(leftovers)}")
         self.counts[kind] += 1
         self.counts["broken" if faults else "equal"] += 1
         self.notes += [f"{self.name}, {kind}: {fault}" for fault in faults]
@@ -250,16 +219,13 @@ def conditions(inputs: Path, folder: Path) -> Iterator[tuple[str, str | None]]:
     data = (inputs / "data" / "eval_ood.jsonl").read_text(encoding="utf-8")
     rows = [line[:-1] + ',"prediction":"x"}' for line in data.splitlines()]
     bom.write_bytes(b"\xef\xbb\xbf" + "\n".join(rows).encode())
-    yield "BOM gelab_score", _odd(script("eval/gelab_score.py", str(bom)), 0)
+    yield "BOM gelab_score", _odd(program(f"eval/gelab_score.py {bom}"), 0)
     names = folder / "names.tsv"
     icons = REPO / "data_engine" / "gelab" / "synonyms.tsv"
     first = icons.read_text(encoding="utf-8").splitlines()[1].split("\t")[0]
     names.write_bytes(b"\xef\xbb\xbf" + f"{first}\tsomething_else\n".encode())
-    world = str(inputs / "world")
-    yield (
-        "BOM vary --names",
-        _odd(module("gelab.vary", world, str(folder / "n"), "--name", "--names", str(names)), (0, 2)),
-    )
+    vary = program(f"gelab.vary {inputs}/world {folder}/n --name --names {names}")
+    yield "BOM vary --names", _odd(vary, (0, 2))
     two = environment(CUDA_VISIBLE_DEVICES="0,1")
     line = known["gelab_interactive --nproc 2"].line(str(folder / "two"), 0)
     yield "two GPUs, --nproc 2", _odd(line, 0, env=two)

@@ -1,7 +1,7 @@
 """Prove a folder of rows, or of a world: ``python tools/verify_data.py PATH [--limit N] [--json]``
 
 Every row is checked against its world or form, pixels and prompt builder. Exit code 0: all is right, one line per file.
-1: every fault, one line each: file:line, what, the mend. 2: wrong use.
+1: every fault, one line each: file:line, what, how to fix it. 2: wrong use.
 """
 
 import json
@@ -56,7 +56,7 @@ def fault_lines(report: Report, folder: Path) -> list[str]:
 
 
 def as_json(report: Report) -> str:
-    faults = [asdict(fault) | {"mend": fault.mend} for fault in report.faults]
+    faults = [asdict(fault) | {"mend": fault.fix} for fault in report.faults]
     return json.dumps({"checked": report.checked, "kinds": report.kinds, "faults": faults}, indent=2)
 
 
@@ -78,7 +78,7 @@ def benchmark_of(folder: Path, manifest: dict) -> Benchmark:
     """Whose folder it is: by its manifest, else by its pictures. Others: the first, whose proof says what is wrong."""
     if manifest:
         return OF_FOLDERS.get(manifest["kind"], BENCHMARKS[0])
-    return next((one for one in BENCHMARKS if one.pictures and (folder / one.pictures).is_dir()), BENCHMARKS[0])
+    return next((b for b in BENCHMARKS if b.pictures and (folder / b.pictures).is_dir()), BENCHMARKS[0])
 
 
 def size(folder: Path, manifest: dict, limit: int | None) -> int:

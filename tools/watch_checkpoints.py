@@ -21,7 +21,7 @@ REPO = Path(__file__).resolve().parents[1]
 
 
 def state_of(checkpoint: Path) -> dict | None:
-    """trainer_state.json, or None while the checkpoint is not complete: the host writes this file last."""
+    """trainer_state.json, or None while the checkpoint is not complete: ms-swift writes this file last."""
     try:
         return json.loads((checkpoint / "trainer_state.json").read_text())
     except (OSError, ValueError):
@@ -30,8 +30,8 @@ def state_of(checkpoint: Path) -> dict | None:
 
 def checkpoints(run: Path) -> dict[Path, dict]:
     """Complete checkpoints and their states, by step."""
-    found = {path: state_of(path) for path in run.glob("checkpoint-*")}
-    whole = {path: state for path, state in found.items() if state}
+    states = {path: state_of(path) for path in run.glob("checkpoint-*")}
+    whole = {path: state for path, state in states.items() if state}
     return dict(sorted(whole.items(), key=lambda item: item[1]["global_step"]))
 
 

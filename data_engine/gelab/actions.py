@@ -163,8 +163,8 @@ def _claim(explain: str) -> tuple[str | None, str | None]:
     """(icon, page) of ``click X icon on page_3.``; the page may be missing, the icon may not."""
     if not _CLAIM.match(explain):
         return None, None
-    icon, found, page = explain[6:].rpartition(" icon on ")
-    if found:
+    icon, separator, page = explain[6:].rpartition(" icon on ")
+    if separator:
         return icon.strip(), page.rstrip(_AFTER_CLAIM) or None
-    icon, found, rest = explain[6:].rpartition(" icon")
-    return (icon.strip(), None) if found and not rest.strip(_AFTER_CLAIM) else (None, None)
+    icon, separator, rest = explain[6:].rpartition(" icon")
+    return (icon.strip(), None) if separator and not rest.strip(_AFTER_CLAIM) else (None, None)

@@ -2,6 +2,10 @@
 
 Three layers: ``Navigation`` is the state of one episode (fast, no text, no pixels); ``NavigationEpisode`` asks and
 reads in text and records every turn, for evaluation and rollouts; ``GELabEnv`` is the same as a Gymnasium environment.
+A multi-turn row names its task in ``env_config``, and a turn is recorded as in the second line (point: 0..1000):
+
+    {"name": "gelab", "world": "world", "start": "page_0", "goal": "page_3"}
+    {"page": "page_0", "answer": "Explain:...", "outcome": "hit", "element": "dump truck", "point": [323, 784]}
 """
 
 from collections.abc import Sequence
@@ -15,6 +19,7 @@ import numpy as np
 from ..answer import cleaned
 from ..dataset import DataError
 from ..episode import Request
+from ..spaces import spaces
 from . import prompts
 from .actions import COMPLETE, HIT, MISS, UNREADABLE, Action, Click, Complete, ParseFailure, parse
 from .graph import PageGraph
@@ -194,15 +199,7 @@ class GELabEnv(gymnasium.Env):
 
     def __init__(self, world: World, tasks: Sequence[Task], max_steps: int = MAX_STEPS, copy: bool = True):
         self.world, self.tasks, self.max_steps, self.copy = world, list(tasks), max_steps, copy
-        height, width = world.page_size.height, world.page_size.width
-        printable = frozenset(map(chr, range(9, 0x3000)))
-        self.observation_space = gymnasium.spaces.Dict(
-            {
-                "image": gymnasium.spaces.Box(0, 255, (height, width, 3), np.uint8),
-                "prompt": gymnasium.spaces.Text(4096, min_length=0, charset=printable),
-            }
-        )
-        self.action_space = gymnasium.spaces.Text(2048, min_length=0, charset=printable)
+        self.observation_space, self.action_space = spaces(world.page_size)
         self.task, self.state = self.tasks[0], None
 
     def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[dict, dict]:

@@ -17,7 +17,7 @@ __all__ = ["BACK", "HOME", "ROOT", "Element", "Page", "PageGraph", "WorldError",
 
 
 class WorldError(DataError):
-    """A world that is broken or cannot be made; one line: what, where, the mend."""
+    """A world that is broken or cannot be made; one line: what, where, how to fix it."""
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,7 @@ class IconSet:
         try:
             image = read_picture(self.folder / source, "RGBA")
         except (OSError, DataError) as error:
-            raise WorldError(f"--icons: {error}; mend or remove it") from None
+            raise WorldError(f"--icons: {error}; fix or remove it") from None
         return image.resize((SIDE, SIDE), Image.Resampling.BICUBIC)
 
 

@@ -14,7 +14,7 @@ chance that j of the n attempts, drawn without replacement, hold a success, 1 - 
 (Chen et al., arXiv 2107.03374, equation 1); its 1 is pass_at_1, its n pass_at_k. ``intervals``: 95 %, over tasks.
 """
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from math import comb
 
@@ -23,8 +23,8 @@ import msgspec
 from ..dataset import DataError
 from ..foreign import check, in_text, present
 from ..geometry import in_range
-from ..intervals import by_group, interval
-from ..shapes import Count, Message, Number
+from ..intervals import by_group, counts, interval, mean
+from ..shapes import Count, Message, Turn
 from .actions import Action, Click, ParseFailure, parse
 from .scoring import gold_of, gold_text, score, score_caption
 
@@ -59,24 +59,16 @@ def answered(row: dict, boxed: Callable[[dict], dict] = dict) -> dict:
     if not asked and not {"problem", "solution"} <= row.keys():
         raise DataError(f"row {row.get('idx')}: has no question and answer in 'messages'; run the evaluation again")
     row = boxed(row)
-    _said(row)
+    _prediction(row)
     if row.get("task") not in CAPTIONS:
         gold_of(row)
     return row
 
 
-def _said(row: dict) -> str:
+def _prediction(row: dict) -> str:
     if not isinstance(row.get("prediction"), str):
         raise DataError(f"row {row.get('idx')}: no text under 'prediction'; run the evaluation to the end")
     return row["prediction"]
-
-
-class Turn(msgspec.Struct):
-    """An answer of a trajectory."""
-
-    outcome: str
-    failure: str | None = None
-    point: tuple[Number, Number] | None = None
 
 
 class Trajectory(msgspec.Struct):
@@ -96,21 +88,16 @@ def read_trajectory(row: dict) -> dict:
     return check(row, Trajectory, f"task {row.get('task')!r}", "run the evaluation again")
 
 
-def _mean(values: Iterable[float]) -> float | None:
-    values = list(values)
-    return sum(values) / len(values) if values else None
-
-
 def score_prediction(row: dict) -> dict:
     """Score one row that holds a ``prediction``: its kind, whether it is right, and why it could not be read.
 
     Raises DataError naming the row if it has no prediction or a broken gold.
     """
-    said = _said(row)
+    prediction = _prediction(row)
     if row.get("task") in CAPTIONS:
-        return {"kind": "caption", "right": score_caption(said, gold_text(row))}
+        return {"kind": "caption", "right": score_caption(prediction, gold_text(row))}
     gold = gold_of(row)
-    answer = parse(said)
+    answer = parse(prediction)
     parts = score(answer, gold)
     return {
         "kind": _kind(row, gold.answer.action),
@@ -142,24 +129,24 @@ def static_metrics(rows: Sequence[dict]) -> dict:
     paper = {f"{name}_paper": column(steps, name) for name in COLUMNS}
 
     def kind(name: str) -> float | None:
-        return _mean(s["right"] for _, s in scored if s["kind"] == name)
+        return mean(s["right"] for _, s in scored if s["kind"] == name)
 
     return {
         "rows": len(rows),
-        **{name: _mean(s["right"] for _, s in some) for name, some in paper.items()},
+        **{name: mean(s["right"] for _, s in group) for name, group in paper.items()},
         "first_click": kind("first_click"),
         "middle_click": kind("middle_click"),
         "complete": kind("complete"),
-        "step_all": _mean(s["right"] for _, s in steps),
+        "step_all": mean(s["right"] for _, s in steps),
         "grounding": kind("grounding"),
         "caption": kind("caption"),
         **_tasks(steps),
-        "parts": {name: _mean(getattr(s["parts"], name) for _, s in steps) for name in PARTS},
-        "rows_by_kind": dict(sorted(Counter(s["kind"] for _, s in scored).items())),
-        "parse_failures": _count(s.get("failure") for _, s in scored),
+        "parts": {name: mean(getattr(s["parts"], name) for _, s in steps) for name in PARTS},
+        "rows_by_kind": counts(s["kind"] for _, s in scored),
+        "parse_failures": counts(s.get("failure") for _, s in scored),
         "out_of_range": sum(s.get("out_of_range", False) for _, s in scored),
         "intervals": {
-            **{name: _interval_over_tasks(some) for name, some in paper.items()},
+            **{name: _interval_over_tasks(group) for name, group in paper.items()},
             "step_all": _interval_over_tasks(steps),
             "task_all": interval((all(r), 1) for r in whole_tasks(steps).values()),
         },
@@ -178,10 +165,6 @@ def _interval_over_tasks(scored: Iterable[Scored]) -> list[float] | None:
 
 
 PARTS = ("type", "coord", "intent", "format")
-
-
-def _count(values: Iterable[str | None]) -> dict[str, int]:
-    return dict(sorted(Counter(value for value in values if value).items()))
 
 
 def _by_task(steps: list[Scored]) -> tuple[dict[tuple[str, int], list[int]], dict]:
@@ -207,15 +190,15 @@ def _tasks(steps: list[Scored]) -> dict:
     by_length = {
         str(n): {
             "tasks": sum(length == n for _, length in whole),
-            "task": _mean(all(r) for (_, length), r in whole.items() if length == n),
-            "step": _mean(right for (_, length), r in rights.items() if length == n for right in r),
+            "task": mean(all(r) for (_, length), r in whole.items() if length == n),
+            "step": mean(right for (_, length), r in rights.items() if length == n for right in r),
         }
         for n in sorted({length for _, length in rights})
     }
     return {
         "tasks": len(whole),
         "tasks_incomplete": len(rights) - len(whole),
-        "task_all": _mean(all(r) for r in whole.values()),
+        "task_all": mean(all(r) for r in whole.values()),
         "by_length": by_length,
     }
 
@@ -228,7 +211,7 @@ def interactive_metrics(trajectories: Sequence[dict]) -> dict:
         "tasks": len({t["task"] for t in trajectories}),
         "k": len({t["attempt"] for t in sampled}),
         **_passes(trajectories),
-        "greedy_declared": _mean(t["declared"] for t in trajectories if t["attempt"] == 0),
+        "greedy_declared": mean(t["declared"] for t in trajectories if t["attempt"] == 0),
         "by_length": {
             str(n): {
                 "tasks": len({t["task"] for t in trajectories if t["path"] == n}),
@@ -236,8 +219,8 @@ def interactive_metrics(trajectories: Sequence[dict]) -> dict:
             }
             for n in sorted({t["path"] for t in trajectories})
         },
-        "outcomes": _count(turn["outcome"] for turn in turns),
-        "parse_failures": _count(turn.get("failure") for turn in turns),
+        "outcomes": counts(turn["outcome"] for turn in turns),
+        "parse_failures": counts(turn.get("failure") for turn in turns),
         "out_of_range": sum(not in_range(*turn["point"]) for turn in turns if turn.get("point")),
         "premature_complete": sum(t["ended"] == "premature complete" for t in trajectories),
     }
@@ -249,18 +232,18 @@ def _passes(trajectories: list[dict]) -> dict:
     for t in trajectories:
         if t["attempt"] > 0:
             by_task[t["task"]].append(t)
-    arrived = [[t["arrived"] for t in some] for some in by_task.values()]
+    arrived = [[t["arrived"] for t in group] for group in by_task.values()]
     greedy = [t["arrived"] for t in trajectories if t["attempt"] == 0]
     parts = {  # (numerator, denominator) of each task
         "pass_at_1": [(sum(one), len(one)) for one in arrived],
         "pass_at_k": [(any(one), 1) for one in arrived],
-        "declared": [(sum(t["declared"] for t in some), len(some)) for some in by_task.values()],
+        "declared": [(sum(t["declared"] for t in group), len(group)) for group in by_task.values()],
         "greedy": [(one, 1) for one in greedy],
     }
     return {
         **{name: _ratio(part) for name, part in parts.items()},
         "pass_at_k_unbiased": {
-            str(k): _mean(unbiased(len(one), sum(one), k) for one in arrived)
+            str(k): mean(unbiased(len(one), sum(one), k) for one in arrived)
             for k in range(1, min(map(len, arrived), default=0) + 1)
         },
         "intervals": {name: interval(part) for name, part in parts.items()},

@@ -19,7 +19,7 @@ _DICTIONARY = 512 << 20  # bytes; above its limit (1 MiB by default) a dictionar
 
 
 def pyarrow() -> ModuleType:
-    """The package, imported when it is needed. Raises DataError with the mend."""
+    """The package, imported when it is needed. Raises DataError with how to fix it."""
     try:
         import pyarrow.parquet
     except ImportError:

@@ -1,7 +1,7 @@
 """The one prompt builder: rows, rollouts and evaluation all ask through it.
 
 The system prompt states exactly the format of the labels, because it is built from the same templates. No text here
-holds a literal ``<image>`` but the user turns, where the host puts the screenshot.
+holds a literal ``<image>`` but the user turns, where ms-swift puts the screenshot.
 """
 
 import hashlib
@@ -9,7 +9,7 @@ import hashlib
 from ..answer import disarmed
 from .actions import SPACE, UNREADABLE, Space
 
-IMAGE = "<image>"  # the host's placeholder; it stands once, at the head of a user turn
+IMAGE = "<image>"  # ms-swift's placeholder; it stands once, at the head of a user turn
 NO_ACTION = "no action on {page}."  # history entry of what no action tells
 
 _SYSTEM = """You are a GUI agent. The screenshot shows one page of an app, its name on top. Icons lead to other pages.
@@ -51,6 +51,6 @@ def grounding(icon: str) -> str:
 def sha256(space: Space = SPACE) -> str:
     """Hash of everything that this module and the grammar can say; rows carry it and loaders compare it."""
     history = [entry(outcome, f"page_{i}", "ICON", space) for i, outcome in enumerate([*space.history, UNREADABLE])]
-    said = [system(space), navigation("page_0", "page_1", []), navigation("page_0", "page_1", history)]
-    said += [captioning(1, 2), grounding("ICON"), *(action.template for action in space.actions)]
-    return hashlib.sha256("\n".join(said).encode()).hexdigest()
+    texts = [system(space), navigation("page_0", "page_1", []), navigation("page_0", "page_1", history)]
+    texts += [captioning(1, 2), grounding("ICON"), *(action.template for action in space.actions)]
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()

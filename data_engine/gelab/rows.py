@@ -1,4 +1,4 @@
-"""Rows of every stage in swift format, with the paper's counts (its Table 6 and 9 and the composition behind them).
+"""Rows of every stage in ms-swift format, with the paper's counts (its Table 6 and 9 and the composition behind them).
 
 A row has ``messages`` and ``images`` (one path, relative to the file), and columns of ours:
 
@@ -9,6 +9,13 @@ A row has ``messages`` and ``images`` (one path, relative to the file), and colu
     bbox     box of the right element, canvas pixels; [] where the answer is `complete` or a name
     canvas   [width, height] that bbox refers to, pixels
     solution the gold answer, where the messages do not hold it (RL rows)
+
+A row of st_rl.jsonl:
+
+    {"idx": 0, "task": "From page_0 to page_3", "path": 1, "source": "sub3", "images": ["world/pages/page_0.png"],
+     "messages": [{"role": "user", "content": "<image>Instruction: from page_0 to page_3. History: Null"}],
+     "bbox": [244, 1948, 444, 2148], "canvas": [1179, 2556], "solution": "Explain:click dump truck icon on page_0.\\t
+     Action: click(start_box='<|box_start|>(323,784)<|box_end|>')"}
 """
 
 from collections.abc import Iterator, Sequence

@@ -95,7 +95,7 @@ def _check_places(page: Page, transitions: list[dict], where: str) -> None:
     for transition in transitions:
         icon = transition["action"]
         if transition.get("icon_bbox", list(boxes[icon])) != list(boxes[icon]):
-            raise WorldError(f"{where}: {page.id}: icon_bbox of {short(icon)} is not its bbox in the layout; mend one")
+            raise WorldError(f"{where}: {page.id}: icon_bbox of {short(icon)} is not its bbox in the layout; fix one")
 
 
 def _page(name: str, record: Any, where: str) -> Page:

@@ -110,10 +110,10 @@ def renamed(graph: PageGraph, sources: dict[str, str], file: Path | None = None)
     names = {name: _other_name(name, table) for name in sources}
     doubled = [name for name in names.values() if name in sources or list(names.values()).count(name) > 1]
     if doubled:
-        raise WorldError(f"--name: {doubled[0]!r} would be the name of two icons; mend the table of --names")
+        raise WorldError(f"--name: {doubled[0]!r} would be the name of two icons; change the table of --names")
     known = {*names, *map(_category, names)}
     if strange := [name for name in own if name not in known]:
-        raise WorldError(f"--names {file}: {short(strange[0])} is no icon of the world, and no category; mend the line")
+        raise WorldError(f"--names {file}: {short(strange[0])} is no icon of the world, and no category; fix the line")
     for name in names.values():
         check_icon_name(name, f"--names {file}" if file else "--name")
 
@@ -141,11 +141,11 @@ def _table(file: Path) -> dict[str, str]:
     try:
         lines = Path(file).read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
-        raise DataError(f"--names {file}: is no UTF-8 text ({error.reason}); mend it") from None
+        raise DataError(f"--names {file}: is no UTF-8 text ({error.reason}); save it as UTF-8") from None
     table: dict[str, str] = {}
     for number, line in ((number, line.split("\t")) for number, line in enumerate(lines, 1) if line):
         if len(line) != 2 or not all(line):
-            raise DataError(f"--names {file}:{number}: not NAME<tab>OTHER; mend the line")
+            raise DataError(f"--names {file}:{number}: not NAME<tab>OTHER; fix the line")
         if line[0] in table:
             raise DataError(f"--names {file}:{number}: {short(line[0])} has another name already; keep one of the two")
         table[line[0]] = line[1]

@@ -136,8 +136,8 @@ def check_apart(out: Path, source: Path) -> None:
 
 def fingerprint(structure: dict, page_size: Size, pixel_hashes: dict[str, str]) -> str:
     """Hash of graph, layout and pixels; ``pixel_hashes`` has ``hash_pixels`` of every page."""
-    said = json.dumps([structure["pages"], page_size, pixel_hashes], sort_keys=True, ensure_ascii=False)
-    return hashlib.sha256(said.encode()).hexdigest()
+    text = json.dumps([structure["pages"], page_size, pixel_hashes], sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def hash_pixels(pixels: np.ndarray | Image.Image) -> str:

@@ -13,9 +13,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
 
-import msgspec
 from tqdm import tqdm
 
 from ..cli import Parser, command, positive, whole
@@ -50,28 +48,12 @@ class Options:
     parquet: bool = False
 
 
-class _Arguments(msgspec.Struct):
-    page_size: tuple[int, int]
-
-
-class _Made(msgspec.Struct):
-    fingerprint: str
-    manifest: str
-
-
-class _Worlds(msgspec.Struct):
-    """What rows need of the manifest of a folder of worlds. A world's name is that of its folder: no path."""
-
-    arguments: _Arguments
-    worlds: dict[Annotated[str, msgspec.Meta(pattern=r"^[0-9]{6,}\Z")], _Made]
-
-
 def write_many(worlds: Path, out: Path, options: Options) -> dict:
     """Write the rows folder ``out`` and return its manifest; does nothing if it is there already.
 
     Raises DataError or WorldError in one line.
     """
-    manifest = _worlds_manifest(worlds)
+    manifest = read_manifest(worlds, WORLDS_KIND)
     _check(options, worlds, out)
     names = _split(manifest["worlds"], options)
     page_size = Size(*manifest["arguments"]["page_size"])
@@ -115,16 +97,6 @@ def _split(worlds: dict[str, dict], options: Options) -> dict[str, list[str]]:
         if same := trained.get(worlds[name]["fingerprint"]):
             raise DataError(f"worlds {same} and {name} are the same, but of two splits; build with a larger --tree")
     return split
-
-
-def _worlds_manifest(worlds: Path) -> dict:
-    """The manifest of a folder of worlds, as far as rows need it. Raises DataError."""
-    manifest = read_manifest(worlds, WORLDS_KIND)
-    try:
-        msgspec.convert(manifest, _Worlds)
-    except msgspec.ValidationError as error:
-        raise DataError(f"{Path(worlds) / MANIFEST}: {error}; build the worlds again") from None
-    return manifest
 
 
 class Writer:

@@ -66,8 +66,8 @@ class Habit:
     def _text(self, rows: list[dict], name: str | None, question: str) -> str:
         """What the goal states for the field; else the most common text."""
         fields = {field.name: field.value_of for field in self.scenario.fields} if self.scenario else {}
-        said = self.scenario.read_goal(question) if self.scenario else {}
-        return said.get(fields.get(name)) or _most(row["truth"].get("text") for row in rows) or ""
+        credentials = self.scenario.read_goal(question) if self.scenario else {}
+        return credentials.get(fields.get(name)) or _most(row["truth"].get("text") for row in rows) or ""
 
 
 class Random:

@@ -2,6 +2,9 @@
 
 Three layers: ``Filling`` is the state of one episode (fast, no text, no pixels); ``LoginEpisode`` asks and reads in
 text and records every turn, for evaluation and rollouts; ``LoginEnv`` is the same as a Gymnasium environment.
+A multi-turn row names its task in ``env_config`` (ENV_CONFIG), and a turn is recorded as (point: fractions 0..1):
+
+    {"answer": "Thought: ...", "outcome": "focused", "element": "username", "point": [0.23, 0.41]}
 """
 
 import hashlib
@@ -16,6 +19,7 @@ from ..answer import cleaned
 from ..dataset import DataError
 from ..episode import Request
 from ..files import write_file
+from ..spaces import spaces
 from . import prompts
 from .actions import Action, Click, Done, ParseFailure, Pick, Type, Wait, parse
 from .forms import BUTTON, CANVAS, FIELD, Element, View
@@ -70,8 +74,8 @@ class Filling:
         return outcome
 
     def _record(self, outcome: str, element: Element | None, action: Action | ParseFailure) -> str:
-        said = prompts.acted(action, self.task.rules.decimals)
-        self.events.append((outcome, element and element.name, said))
+        text = prompts.acted(action, self.task.rules.decimals)
+        self.events.append((outcome, element and element.name, text))
         return outcome
 
     def _element(self, action: Action | ParseFailure) -> Element | None:
@@ -111,7 +115,7 @@ class Filling:
 
     def question(self) -> str:
         """The user turn of this step."""
-        history = [said for _, _, said in self.events] if self.task.rules.history else None
+        history = [text for _, _, text in self.events] if self.task.rules.history else None
         return prompts.question(self.form.goal, history, self.task.steps)
 
     def gold(self) -> str:
@@ -199,15 +203,7 @@ class LoginEnv(gymnasium.Env):
 
     def __init__(self, tasks: Sequence[Task], max_steps: int | None = None):
         self.tasks, self.max_steps = list(tasks), max_steps
-        width, height = self.tasks[0].options.page_size
-        printable = frozenset(map(chr, range(9, 0x3000)))
-        self.observation_space = gymnasium.spaces.Dict(
-            {
-                "image": gymnasium.spaces.Box(0, 255, (height, width, 3), np.uint8),
-                "prompt": gymnasium.spaces.Text(4096, min_length=0, charset=printable),
-            }
-        )
-        self.action_space = gymnasium.spaces.Text(2048, min_length=0, charset=printable)
+        self.observation_space, self.action_space = spaces(self.tasks[0].options.page_size)
         self.state = self.screen = None
 
     def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[dict, dict]:

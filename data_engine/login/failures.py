@@ -124,8 +124,8 @@ def replay(task: Task, walk: dict) -> Iterator[Turn]:
         if steps_left(task.form, state.view) < steps_left(task.form, view):
             kind = RIGHT
         else:
-            said = KINDS[type(due)], element and element.name, getattr(due, "text", None)
-            kind = kind_of(task.form, mode, action, *said)
+            expected = KINDS[type(due)], element and element.name, getattr(due, "text", None)
+            kind = kind_of(task.form, mode, action, *expected)
         if kind in (WRONG, ACTION, TEXT):
             kind = LOOP if (view, action) in seen else kind
             seen.add((view, action))

@@ -28,10 +28,10 @@ def font(family: str, pixels: int) -> ImageFont.FreeTypeFont:
 
 @cache
 def _folder() -> Path:
-    found = find_spec("matplotlib")
-    if found is None or not found.origin:
+    spec = find_spec("matplotlib")
+    if spec is None or not spec.origin:
         raise DataError("hard forms are drawn with matplotlib's fonts: pip install matplotlib (see requirements.txt)")
-    return Path(found.origin).parent / "mpl-data" / "fonts" / "ttf"
+    return Path(spec.origin).parent / "mpl-data" / "fonts" / "ttf"
 
 
 @lru_cache(maxsize=4096)

@@ -33,7 +33,7 @@ class Field:
 class Scenario:
     """A kind of form. ``published`` gives the credentials of episode i; the goals and ``success`` are templates.
 
-    The published goal of a registration does not state the password, which nobody can then know (spec 7.9).
+    The published goal of a registration does not state the password, so nobody can know it.
     """
 
     name: str

@@ -2,7 +2,7 @@
 
 Published: nominal places, and per element two draws ``randint(-J, J)`` of Python's generator, dx then dy, in the order
 of the elements. Seeded once, so episode i depends on those before it. (The one place that does not draw from
-``seeds.rng``: the numbers must be the peer's.)
+``seeds.rng``: the numbers must be the published ones.)
 
 Hard: fields and button have places on a grid of one or two columns, and each moves by up to ``JITTER`` pixels in x and
 y, independently of the others; 0 to 3 decoys stand anywhere. Nothing overlaps anything, marks and labels included, and
@@ -31,11 +31,11 @@ Drawn = tuple[Box, tuple[Element, ...]]  # where the title stands, and the eleme
 
 
 def published(scenario: Scenario, seed: int) -> Iterator[Drawn]:
-    """The layouts of episodes 0, 1, ... as the peer draws them."""
+    """The layouts of episodes 0, 1, ... as the published generator draws them."""
     draw = random.Random(seed).randint
-    one = {"login": _published_login, "registration": _published_registration}[scenario.name]
+    layout = {"login": _published_login, "registration": _published_registration}[scenario.name]
     while True:
-        yield one(scenario, draw)
+        yield layout(scenario, draw)
 
 
 def _box(x: int, y: int, width: int, height: int) -> Box:

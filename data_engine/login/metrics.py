@@ -7,15 +7,15 @@ Metrics of episodes are of those that are whole: a success of the first three st
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
 from ..dataset import DataError
 from ..foreign import check, in_text, present
-from ..intervals import interval
-from ..shapes import Count, Message, Number
+from ..intervals import counts, interval, mean
+from ..shapes import Count, Message, Turn
 from .actions import Click, ParseFailure, parse
 from .scoring import Classic, Strict, Truth, classic, name_of, strict, truth_of
 
@@ -45,7 +45,7 @@ class Judged:
             raise DataError(f"{name_of(self.row)}: {error}") from None
 
 
-class Beside(msgspec.Struct):
+class Unscored(msgspec.Struct):
     """Columns of a row that are not scored; null counts as absent."""
 
     scenario: str = ""
@@ -53,14 +53,6 @@ class Beside(msgspec.Struct):
     element: str | None = None
     messages: list[Message] = []
     images: list[str] = []
-
-
-class Turn(msgspec.Struct):
-    """An answer of a trajectory."""
-
-    outcome: str
-    failure: str | None = None
-    point: tuple[Number, Number] | None = None
 
 
 class Trajectory(msgspec.Struct):
@@ -76,7 +68,7 @@ class Trajectory(msgspec.Struct):
 def answered(row: dict) -> dict:
     """A row of a predictions file as the metrics read it. Raises DataError."""
     row = in_text(present(row, kept=("element",)), "prediction")
-    check(row, Beside, name_of(row), "run the evaluation again")
+    check(row, Unscored, name_of(row), "run the evaluation again")
     _checked(row)
     return row
 
@@ -127,18 +119,12 @@ def _counts(judged: dict[str, list[Judged]]) -> dict[str, int]:
     return {"num_episodes": count, **incomplete, "num_steps": sum(map(len, judged.values()))}
 
 
-def mean(values: Iterable[float | None]) -> float | None:
-    """Of those that are defined."""
-    values = [value for value in values if value is not None]
-    return sum(values) / len(values) if values else None
-
-
 def classic_metrics(rows: Sequence[dict]) -> dict:
     """The published 13 keys, to the letter; and how many episodes lack steps, where some do."""
     judged = judge(rows)
     complete = whole(judged)
-    episodes = [[(one, one.classic) for one in steps] for steps in complete.values()]
-    steps = [one.classic for steps in judged.values() for one in steps]
+    episodes = [[(step, step.classic) for step in steps] for steps in complete.values()]
+    steps = [step.classic for steps in judged.values() for step in steps]
     errors = [scored.error for scored in steps if scored.error is not None]
     return {
         **_counts(judged),
@@ -158,7 +144,7 @@ def classic_metrics(rows: Sequence[dict]) -> dict:
 
 def _weak(episode: list[tuple[Judged, Classic]]) -> bool:
     """All milestones: at each position, both the truth and the answer are of its kind; the click is near."""
-    at = {one.row["step"]: (one.truth.type, scored) for one, scored in episode}
+    at = {judged.row["step"]: (judged.truth.type, scored) for judged, scored in episode}
 
     def reached(step: int, kind: str) -> bool:
         truth, scored = at.get(step, ("", None))
@@ -173,43 +159,39 @@ _STATE = re.compile(r"(?ai:State):\s*(\{[^}]*\})")
 
 def _said_success(steps: list[Judged]) -> bool | None:
     """The last boolean ``success`` in a ``State: {...}`` that the model wrote (never asked for); None without one."""
-    said = None
-    for one in steps:
-        found = _STATE.findall(one.row["prediction"])
+    success = None
+    for step in steps:
+        states = _STATE.findall(step.row["prediction"])
         try:
-            state = json.loads(found[-1]) if found else {}
+            state = json.loads(states[-1]) if states else {}
         except ValueError:
             continue
-        said = state["success"] if isinstance(state.get("success"), bool) else said
-    return said
+        success = state["success"] if isinstance(state.get("success"), bool) else success
+    return success
 
 
 def strict_metrics(rows: Sequence[dict]) -> dict:
     """Whether the answers would have filled in the form."""
     judged = judge(rows)
-    scored = {name: [one.strict for one in steps] for name, steps in judged.items()}
+    scored = {name: [step.strict for step in steps] for name, steps in judged.items()}
     successes = [all(step.right for step in scored[name]) for name in whole(judged)]
     steps = [step for episode in scored.values() for step in episode]
-    answers = [one for episode in judged.values() for one in episode]
+    answers = [step for episode in judged.values() for step in episode]
     return {
         **_counts(judged),
         "episode_success_rate": mean(successes),
         "step_accuracy": mean(step.right for step in steps),
         "type_accuracy": mean(step.type for step in steps),
-        "click_accuracy": mean(s.place for s, one in zip(steps, answers, strict=True) if one.truth.type == "click"),
+        "click_accuracy": mean(s.place for s, step in zip(steps, answers, strict=True) if step.truth.type == "click"),
         "text_accuracy": mean(step.text for step in steps),
-        "element_accuracy": mean(s.place for s, one in zip(steps, answers, strict=True) if one.row["mode"] == "som"),
-        "parse_failures": count(a.action.reason for a in answers if isinstance(a.action, ParseFailure)),
-        "out_of_range": sum(out_of_range(one.action) for one in answers),
+        "element_accuracy": mean(s.place for s, step in zip(steps, answers, strict=True) if step.row["mode"] == "som"),
+        "parse_failures": counts(a.action.reason for a in answers if isinstance(a.action, ParseFailure)),
+        "out_of_range": sum(out_of_range(step.action) for step in answers),
         "intervals": {  # 95 %, over episodes
             "episode_success_rate": interval((right, 1) for right in successes),
             "step_accuracy": interval((sum(step.right for step in steps), len(steps)) for steps in scored.values()),
         },
     }
-
-
-def count(values: Iterable[str]) -> dict[str, int]:
-    return dict(sorted(Counter(values).items()))
 
 
 def out_of_range(action: object) -> bool:
@@ -227,10 +209,10 @@ def ceiling(rows: Sequence[dict], seen: Callable[[dict], Hashable]) -> dict:
     best = {key: types.most_common(1)[0][0] for key, types in groups.items()}
     right = [row["truth"]["type"] == best[seen(row)] for row in rows]
     episodes: dict[str, list[tuple[int, str, bool]]] = defaultdict(list)
-    for row, one in zip(rows, right, strict=True):
-        episodes[row["episode"]].append((row["step"], row["truth"]["type"], one))
+    for row, is_right in zip(rows, right, strict=True):
+        episodes[row["episode"]].append((row["step"], row["truth"]["type"], is_right))
     complete = [steps for steps in map(sorted, episodes.values()) if _is_whole([step[:2] for step in steps])]
-    success = mean(all(one for *_, one in steps) for steps in complete)
+    success = mean(all(is_right for *_, is_right in steps) for steps in complete)
     return {"type_accuracy": mean(right), "episode_success_rate": success}
 
 
@@ -242,9 +224,9 @@ def closed_loop_metrics(trajectories: Sequence[dict]) -> dict:
         "success_rate": mean(t["accepted"] for t in trajectories),
         "declared_rate": mean(t["declared"] for t in trajectories),
         "mean_steps": mean(t["steps"] for t in trajectories),
-        "ended": count(t["ended"] for t in trajectories),
-        "outcomes": count(turn["outcome"] for turn in turns),
-        "parse_failures": count(turn["failure"] for turn in turns if turn.get("failure")),
+        "ended": counts(t["ended"] for t in trajectories),
+        "outcomes": counts(turn["outcome"] for turn in turns),
+        "parse_failures": counts(turn.get("failure") for turn in turns),
         "out_of_range": sum(out_of_range(Click(*turn["point"])) for turn in turns if turn.get("point")),
         "intervals": {  # 95 %, over episodes
             "success_rate": interval((t["accepted"], 1) for t in trajectories),

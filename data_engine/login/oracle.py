@@ -31,7 +31,7 @@ def press(element: Element, mode: str) -> Click | Pick:
 
 
 def centre(box: Box) -> tuple[float, float]:
-    """The middle of a canvas box as fractions of the canvas; whole pixels, as the peer computes it."""
+    """The middle of a canvas box as fractions of the canvas; whole pixels, as the published code computes it."""
     x, y = box.x1 + (box.x2 - box.x1) // 2, box.y1 + (box.y2 - box.y1) // 2
     return x / CANVAS.width, y / CANVAS.height
 

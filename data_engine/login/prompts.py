@@ -1,7 +1,7 @@
 """The one prompt builder: rows, rollouts and evaluation all ask through it.
 
 The system prompt states exactly the format of the labels, because it is built from the same templates. No text here
-holds a literal ``<image>`` but the user turns, where the host puts the screenshot.
+holds a literal ``<image>`` but the user turns, where ms-swift puts the screenshot.
 """
 
 import hashlib
@@ -10,7 +10,7 @@ from dataclasses import fields, replace
 from ..answer import disarmed, quoted
 from .actions import ANSWER, MODES, SPACE, Action, ParseFailure, Space
 
-IMAGE = "<image>"  # the host's placeholder; it stands once, at the head of a user turn
+IMAGE = "<image>"  # ms-swift's placeholder; it stands once, at the head of a user turn
 
 _PLACES = {
     "coord": """x and y are fractions of the screenshot with {decimals} decimals:
@@ -55,7 +55,7 @@ def acted(action: Action | ParseFailure, decimals: int = 2) -> str:
 
 def sha256(space: Space = SPACE) -> str:
     """Hash of everything that this module and the grammar can say; rows carry it and loaders compare it."""
-    said = [system(mode, decimals, space) for mode in MODES for decimals in (2, 4)]
-    said += [question("GOAL"), question("GOAL", [], 6), question("GOAL", ["A", NO_ACTION], 6)]
-    said += [ANSWER, *space.templates]
-    return hashlib.sha256("\n".join(said).encode()).hexdigest()
+    texts = [system(mode, decimals, space) for mode in MODES for decimals in (2, 4)]
+    texts += [question("GOAL"), question("GOAL", [], 6), question("GOAL", ["A", NO_ACTION], 6)]
+    texts += [ANSWER, *space.templates]
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Rows of an episode in swift format: the oracle fills in the form, and each of its steps is a row.
+"""Rows of an episode in ms-swift format: the oracle fills in the form, and each of its steps is a row.
 
 A row has ``messages`` and ``images`` (one path, relative to the file), and columns of ours:
 
@@ -7,6 +7,14 @@ A row has ``messages`` and ``images`` (one path, relative to the file), and colu
     scenario, mode, protocol                        element   name of the element that the answer is about, or null
     truth      the right action: type; x, y and bbox as fractions 0..1 (unrounded); text; element: the mark in Set-of-
                Marks mode; each null where it does not apply
+
+A row, its system prompt and question cut:
+
+    {"idx": 0, "episode": "hard-login-coord-train-123-0000", "step": 0, "scenario": "login", "mode": "coord",
+     "protocol": "hard", "element": "username", "images": ["images/0000_00.png"], "messages": [..., {"role":
+     "assistant", "content": "Thought: Username is next, so I click it.\\nAction: CLICK(x=0.23, y=0.41)"}],
+     "truth": {"type": "click", "x": 0.235, "y": 0.408, "text": null, "bbox": [0.067, 0.383, 0.402, 0.433],
+     "element": null}}
 """
 
 from collections.abc import Iterator, Sequence
@@ -87,7 +95,7 @@ def episode_rows(task: Task, steps: Sequence[Step], pictures: dict[View, str], s
 
 
 def system_messages(task: Task, wanted: bool) -> list[dict]:
-    """The system prompt as a message; empty if not wanted (the peer's Qwen path drops it)."""
+    """The system prompt as a message; empty if not wanted (the published Qwen training drops it)."""
     content = prompts.system(task.options.mode, task.rules.decimals)
     return [{"role": "system", "content": content}] if wanted else []
 

@@ -1,7 +1,7 @@
 """What one answer is worth, in two ways. Training rewards and evaluation scores call these functions, nothing else.
 
 classic   as the published metrics compare: the kind of action, the distance of a click, the number of an element; never
-          the text. Coordinates are clamped to 0..1 first, as the peer's parser does.
+          the text. Coordinates are clamped to 0..1 first, as the published parser does.
 strict    what it takes to fill in the form: the kind, a click inside the right box, the exact text, the right number.
 """
 
@@ -65,7 +65,7 @@ class Classic:
 
 
 def classic(action: Action | ParseFailure, truth: Truth, mode: str) -> Classic:
-    """Compare as the published metrics do (spec section 4)."""
+    """Compare as the published metrics do."""
     same, pressed = KINDS[type(action)] == truth.type, truth.type in ("click", "drag")
     if mode == "som":
         numbered = truth.type in ("click", "drag", "type")

@@ -50,7 +50,7 @@ class Style:
     marks: tuple[Colour, ...] = (BLACK,)
 
 
-# The published colours (spec of the peer's generator). Its GIFs show Pillow's font at 10 pixels for everything.
+# The colours of the published generator. Its GIFs show Pillow's font at 10 pixels for everything.
 LOGIN_STYLE = Style(
     ground=(230, 230, 230),
     ink=BLACK,

@@ -1,7 +1,7 @@
 """Tasks: the form of an episode, what is shown and said in it, and which forms the episodes of a seed have.
 
-published   the peer's 7-step login episode (WAIT first, the prompt states the goal alone) and its marked episodes
-scripted    the peer's repaired 6- and 12-step episodes: history and step counter in the prompt
+published   the published 7-step login episode (WAIT first, the prompt states the goal alone) and its marked episodes
+scripted    the repaired 6- and 12-step episodes: history and step counter in the prompt
 hard        focus and caret are drawn, looks and layouts vary, credentials are random and stated in the goal
 """
 
@@ -114,8 +114,8 @@ def tasks(options: Options) -> list[Task]:
     """The tasks of a set. Raises DataError for what does not exist."""
     o = options
     rules_of(o.protocol, o.mode, o.scenario)
-    found = forms(o.scenario, o.protocol, o.seed, o.split, o.episodes, o.page_size)
-    return [Task(options, i, form) for i, form in enumerate(found)]
+    drawn = forms(o.scenario, o.protocol, o.seed, o.split, o.episodes, o.page_size)
+    return [Task(options, i, form) for i, form in enumerate(drawn)]
 
 
 def one_task(options: Options, index: int) -> Task:
@@ -133,7 +133,7 @@ def forms(
     """The forms of the first ``episodes`` episodes.
 
     Hard: form i is drawn from the stream (seed, split, scenario, i) alone. The published law knows no splits: there,
-    as with the peer, equal seeds give equal forms, and fresh ones need another seed.
+    as in the published generator, equal seeds give equal forms, and fresh ones need another seed.
     """
     return list(islice(every_form(scenario, protocol, seed, split, page_size), episodes))
 
@@ -151,10 +151,9 @@ def every_form(scenario: str, protocol: str, seed: int, split: str, page_size: S
 
 def _published_forms(scenario: Scenario, seed: int) -> Iterator[Form]:
     for i, (title, elements) in enumerate(layout.published(scenario, seed)):
-        said = scenario.numbered(i)
-        yield Form(
-            scenario.name, scenario.published_goal.format(**said), said, title, elements, PUBLISHED[scenario.name]
-        )
+        credentials = scenario.numbered(i)
+        goal = scenario.published_goal.format(**credentials)
+        yield Form(scenario.name, goal, credentials, title, elements, PUBLISHED[scenario.name])
 
 
 def _hard_forms(scenario: Scenario, seed: int, split: str, page_size: Size) -> Iterator[Form]:
@@ -168,10 +167,10 @@ def _hard_form(scenario: Scenario, seed: int, split: str, page_size: Size, index
 def hard_form(scenario: str, generator: np.random.Generator, page_size: Size = PAGE_SIZE) -> Form:
     """One random form. Its type is large enough to be read on a page of ``page_size``; equal draws, equal form."""
     kind = scenario_of(scenario)
-    said = drawn_credentials(kind, generator)
+    credentials = drawn_credentials(kind, generator)
     for _ in range(_TRIES):
         style = drawn_style(generator, layout.smallest_type(page_size))
         drawn = layout.hard(kind, style, generator, page_size)
         if drawn is not None:
-            return Form(scenario, kind.goal.format(**said), said, *drawn, style)
+            return Form(scenario, kind.goal.format(**credentials), credentials, *drawn, style)
     raise DataError(f"page size {page_size}: a legible {scenario} form has no room on it; use a larger one")

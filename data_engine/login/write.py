@@ -53,8 +53,8 @@ def _check(options: Options) -> None:
 
 def fingerprint(hashes: dict[str, str]) -> str:
     """Hash of rows, forms and pictures, from the hashes of their files."""
-    said = "".join(f"{name} {found}\n" for name, found in sorted(hashes.items()))
-    return hashlib.sha256(said.encode()).hexdigest()
+    lines = "".join(f"{name} {digest}\n" for name, digest in sorted(hashes.items()))
+    return hashlib.sha256(lines.encode()).hexdigest()
 
 
 def _write_files(folder: NewFolder, episodes: list[Task], system: bool) -> dict[str, int]:
@@ -96,7 +96,9 @@ def parser() -> Parser:
     parser.add_argument(
         "--page-size", type=size, default=PAGE_SIZE, metavar="WxH", help="pixels, multiples of 28 or 32"
     )
-    parser.add_argument("--no-system", action="store_true", help="no system prompt in the rows, as the peer trains")
+    parser.add_argument(
+        "--no-system", action="store_true", help="no system prompt in the rows, as in the published training"
+    )
     return parser
 
 

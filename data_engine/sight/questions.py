@@ -24,9 +24,9 @@ from .screens import Screen, Thing
 NOTHING, YES, NO = "none", "yes", "no"
 
 
-def pointing_at_text(said: str) -> str:
+def pointing_at_text(text: str) -> str:
     """Ask for a click on something written."""
-    return f"{prompts.IMAGE}Click on text {said} in the image."
+    return f"{prompts.IMAGE}Click on text {text} in the image."
 
 
 def reading(x: int, y: int) -> str:
@@ -61,14 +61,14 @@ def number(place: str) -> str:
 
 def sha256() -> str:
     """Hash of everything that rows of screens can say, beside names and coordinates."""
-    said = [prompts.sha256(), form_prompts.sha256(), pointing_at_text("TEXT"), reading(1, 2)]
-    said += [typing("TEXT", "IT"), clicking("ACTION"), number("PLACE"), cursor(), filled("IT"), NOTHING, YES, NO]
-    return hashlib.sha256("\n".join(said).encode()).hexdigest()
+    texts = [prompts.sha256(), form_prompts.sha256(), pointing_at_text("TEXT"), reading(1, 2)]
+    texts += [typing("TEXT", "IT"), clicking("ACTION"), number("PLACE"), cursor(), filled("IT"), NOTHING, YES, NO]
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A prompt with the host's image tag at its head, the gold answer, and the box to hit (None: a name is asked)."""
+    """A prompt with ms-swift's image tag at its head, the gold answer, and the box to hit (None: a name is asked)."""
 
     prompt: str
     answer: str
@@ -134,7 +134,7 @@ def _state(form: Form, view: View) -> list[Question]:
     """Which field has the cursor, and of each whether it holds text."""
     focused = form.element(view.focus).caption if view.focus is not None else NOTHING
     holds = [(field.caption, YES if text else NO) for field, text in zip(form.fields, view.texts, strict=True)]
-    return [Question(cursor(), focused, None), *(Question(filled(caption), said, None) for caption, said in holds)]
+    return [Question(cursor(), focused, None), *(Question(filled(caption), text, None) for caption, text in holds)]
 
 
 def ask(screen: Screen, generator: np.random.Generator, naming: float, most: int = 6) -> list[Question]:

@@ -147,10 +147,10 @@ def crop_word(generator: np.random.Generator, page_size: Size) -> Screen:
     return _cutting(generator, words.word(generator))
 
 
-def _cutting(generator, said: str) -> Screen:
+def _cutting(generator, text: str) -> Screen:
     picture = Image.new("RGB", CROP, "white")
-    box = _write_plain(generator, picture, said, Box(0, 0, *CROP))
-    return Screen(picture, CROP, (Thing(said, box, written=True),), "page_0")
+    box = _write_plain(generator, picture, text, Box(0, 0, *CROP))
+    return Screen(picture, CROP, (Thing(text, box, written=True),), "page_0")
 
 
 def plain_words(generator: np.random.Generator, page_size: Size) -> Screen:
@@ -160,18 +160,18 @@ def plain_words(generator: np.random.Generator, page_size: Size) -> Screen:
     chosen = generator.choice(words.words(), int(generator.integers(2, 7)), replace=False).tolist()
     tops = [top + ROW * row for row in generator.permutation((page_size.height - top) // ROW).tolist()]
     things = []
-    for said, y in zip(chosen, tops, strict=False):
-        box = _write_plain(generator, screen.picture, said, Box(0, y, page_size.width, y + ROW))
-        things.append(Thing(said, box.scaled(page_size, CANVAS), written=True))
+    for text, y in zip(chosen, tops, strict=False):
+        box = _write_plain(generator, screen.picture, text, Box(0, y, page_size.width, y + ROW))
+        things.append(Thing(text, box.scaled(page_size, CANVAS), written=True))
     return Screen(screen.picture, CANVAS, tuple(things), screen.page)
 
 
-def _write_plain(generator, picture: Image.Image, said: str, room: Box) -> Box:
+def _write_plain(generator, picture: Image.Image, text: str, room: Box) -> Box:
     """Write in plain type at a place of the grid in ``room``; its box, in pixels of the picture like the room."""
-    font, ink, size = _look(said, generator, PLAIN_TYPE)
+    font, ink, size = _look(text, generator, PLAIN_TYPE)
     left = room.x2 - room.x1 - size.x2, room.y2 - room.y1 - size.y2
     x, y = (low + STEP * int(generator.integers(most // STEP + 1)) for low, most in zip(room[:2], left, strict=True))
-    _draw_text(picture, (x, y), said, font, ink)
+    _draw_text(picture, (x, y), text, font, ink)
     return Box(x, y, x + size.x2, y + size.y2)
 
 
@@ -228,29 +228,29 @@ def _place(generator, wide: int, high: int, taken: list[Box]) -> Box | None:
 
 def _write(generator, picture: Image.Image, taken: list[Box]) -> Thing | None:
     """Write a word where nothing stands; adds its box to ``taken``. None where there is no room."""
-    said = _said(generator)
-    font, ink, size = _look(said, generator, TYPE)
+    text = _text(generator)
+    font, ink, size = _look(text, generator, TYPE)
     size = size.scaled(Size(*picture.size), CANVAS)
     if (box := _place(generator, size.x2, size.y2, taken)) is None:
         return None
     taken.append(box)
-    _draw_text(picture, box.scaled(CANVAS, Size(*picture.size))[:2], said, font, ink)
-    return Thing(said, box, written=True)
+    _draw_text(picture, box.scaled(CANVAS, Size(*picture.size))[:2], text, font, ink)
+    return Thing(text, box, written=True)
 
 
-def _said(generator) -> str:
+def _text(generator) -> str:
     return generator.choice([words.word, words.letters, words.number], p=[0.5, 0.3, 0.2])(generator)
 
 
-def _look(said: str, generator, points: tuple[int, int]) -> tuple[ImageFont.FreeTypeFont, str, Box]:
+def _look(text: str, generator, points: tuple[int, int]) -> tuple[ImageFont.FreeTypeFont, str, Box]:
     """Font and ink of a text, and its box in pixels of the picture, at (0, 0); equal type has equal base lines."""
     font = _font(int(generator.integers(*points)))
-    return font, INKS[generator.integers(len(INKS))], Box(0, 0, round(font.getlength(said)) + 4, font.size + 2)
+    return font, INKS[generator.integers(len(INKS))], Box(0, 0, round(font.getlength(text)) + 4, font.size + 2)
 
 
-def _draw_text(picture: Image.Image, corner: tuple[int, int], said: str, font, ink: str) -> None:
+def _draw_text(picture: Image.Image, corner: tuple[int, int], text: str, font, ink: str) -> None:
     base = corner[1] + round(0.8 * font.size)
-    ImageDraw.Draw(picture).text((corner[0] + 2, base), said, font=font, fill=ink, anchor="ls")
+    ImageDraw.Draw(picture).text((corner[0] + 2, base), text, font=font, fill=ink, anchor="ls")
 
 
 @cache

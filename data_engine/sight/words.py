@@ -30,8 +30,8 @@ LENGTHS = range(3, 9)  # letters of a word or string
 def words() -> tuple[str, ...]:
     """The words that may stand on a screen: 3 to 8 letters, lower case; none is the name of an icon."""
     icons = {icon.name for icon in IconSet().icons}
-    found = {part for name in icons for part in name.split()}.union(EVERYDAY) - icons
-    return tuple(sorted(word for word in found if len(word) in LENGTHS and word.isalpha()))
+    candidates = {part for name in icons for part in name.split()}.union(EVERYDAY) - icons
+    return tuple(sorted(word for word in candidates if len(word) in LENGTHS and word.isalpha()))
 
 
 def word(generator: np.random.Generator) -> str:

@@ -1,8 +1,12 @@
 """Write screens and questions: ``python -m data_engine.sight.write OUT --stage one|pair|shapes|... --rows N``
 
-rows.jsonl     a conversation about one screen in each row, in plain swift format; image paths are relative to it
+rows.jsonl     a conversation about one screen in each row, in plain ms-swift format; image paths are relative to it
 screens/       the pictures
 manifest.json  arguments, versions, hashes
+
+A row, its system prompt and further questions cut: ``{"messages": [..., {"role": "user", "content": "<image>Click on
+pink box icon in the image."}, {"role": "assistant", "content": "Explain:click pink box icon on page_0.\\tAction: ..."},
+...], "images": ["screens/000000.png"]}``
 """
 
 import sys

@@ -22,13 +22,13 @@ def lines(series: Sequence[dict], scale: str, x_label: str) -> Markup:
 
     ``scale``: share (0..1 as percent), log, or plain. Points with more than x and y get a dot, and a whisker.
     """
-    frame = Frame([point for one in series for point in one["points"]], scale)
-    marked = any(len(point) > 2 for one in series for point in one["points"])
+    frame = Frame([point for line in series for point in line["points"]], scale)
+    marked = any(len(point) > 2 for line in series for point in line["points"])
     body = [frame.axes(x_label)]
-    for i, one in enumerate(series):
+    for i, line in enumerate(series):
         aside = DODGE * (i - (len(series) - 1) / 2) if marked else 0
         body.append(
-            f'<g transform="translate({aside:g})" style="--c:{escape(one["colour"])}">{_series(frame, one)}</g>'
+            f'<g transform="translate({aside:g})" style="--c:{escape(line["colour"])}">{_series(frame, line)}</g>'
         )
     return svg(WIDTH, HEIGHT, "".join(body))
 
@@ -37,9 +37,9 @@ def svg(width: float, height: float, body: str, kind: str = "chart") -> Markup:
     return Markup(f'<svg class="{kind}" viewBox="0 0 {width:g} {height:g}" role="img">{body}</svg>')
 
 
-def _series(frame: "Frame", one: dict) -> str:
-    points = [(p[0], p[1]) for p in one["points"]]
-    marks = "".join(_mark(frame, one["name"], *point) for point in one["points"] if len(point) > 2)
+def _series(frame: "Frame", line: dict) -> str:
+    points = [(p[0], p[1]) for p in line["points"]]
+    marks = "".join(_mark(frame, line["name"], *point) for point in line["points"] if len(point) > 2)
     if len(points) <= SMOOTH:
         return f'<path class="line" d="{frame.path(points)}"/>{marks}'
     faint, smooth = frame.path(points), frame.path(smoothed(points))
@@ -50,11 +50,11 @@ def _mark(frame: "Frame", name: str, x: float, y: float, low: float | None, high
     """A dot with its whisker and what it says."""
     px, py = frame.at(x, y)
     whisker = ""
-    said = f"{name}, {x:g}: {100 * y:.1f} % of {n}"
+    title = f"{name}, {x:g}: {100 * y:.1f} % of {n}"
     if low is not None:
         whisker = f'<path class="whisker" d="M{px:.1f} {frame.at(x, low)[1]:.1f}V{frame.at(x, high)[1]:.1f}"/>'
-        said += f" (95 %: {100 * low:.1f} to {100 * high:.1f})"
-    return f'{whisker}<circle class="dot" cx="{px:.1f}" cy="{py:.1f}" r="3"><title>{escape(said)}</title></circle>'
+        title += f" (95 %: {100 * low:.1f} to {100 * high:.1f})"
+    return f'{whisker}<circle class="dot" cx="{px:.1f}" cy="{py:.1f}" r="3"><title>{escape(title)}</title></circle>'
 
 
 def smoothed(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
@@ -99,9 +99,9 @@ class Frame:
         parts = []
         for tick in self.ticks:
             y = self.at(self.x0, tick)[1]
-            said = f"{100 * tick:g} %" if self.scale == "share" else f"{tick:g}"
+            label = f"{100 * tick:g} %" if self.scale == "share" else f"{tick:g}"
             parts.append(f'<path class="grid" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}"/>')
-            parts.append(f'<text class="tick" x="{LEFT - 6}" y="{y + 3.5:.1f}" text-anchor="end">{said}</text>')
+            parts.append(f'<text class="tick" x="{LEFT - 6}" y="{y + 3.5:.1f}" text-anchor="end">{label}</text>')
         for tick in self.x_ticks:
             x = self.at(tick, self.ticks[0])[0]
             parts.append(f'<text class="tick" x="{x:.1f}" y="{HEIGHT - 18}" text-anchor="middle">{tick:g}</text>')

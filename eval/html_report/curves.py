@@ -31,7 +31,7 @@ NAMES = {
     "completions/clipped_ratio": "answers cut off",
     "rewards/GelabParseRate/mean": "answers that can be read",
 }
-_OWNERS = "|".join(one.name.capitalize() for one in BENCHMARKS)  # beginnings of the names of rewards
+_OWNERS = "|".join(benchmark.name.capitalize() for benchmark in BENCHMARKS)  # beginnings of the names of rewards
 POINTS = 400  # of a line; longer logs are thinned, the last point stays
 
 
@@ -58,8 +58,8 @@ def stage(name: str, path: Path) -> dict:
 
 
 def _planned(rows: Sequence[dict]) -> int | None:
-    said = str(rows[-1]["global_step/max_steps"]).partition("/")[2] if rows else ""
-    return int(said) if said.isdecimal() else None
+    last = str(rows[-1]["global_step/max_steps"]).partition("/")[2] if rows else ""
+    return int(last) if last.isdecimal() else None
 
 
 def _keys(rows: Sequence[dict], wanted: tuple[str, ...] | re.Pattern) -> list[str]:

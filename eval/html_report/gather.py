@@ -29,42 +29,42 @@ def gather(run: Path, elsewhere: list[Path]) -> tuple[dict, Callable[[int], dict
         if not folder.is_dir():
             raise DataError(f"--data {folder}: no such folder; give one with worlds or rows")
     left = LeftOut()
-    found, stages = _drawn(scores(run, left), left), _stages(run, left)
-    if not found and not stages:
+    scores_found, stages = _drawn(scores(run, left), left), _stages(run, left)
+    if not scores_found and not stages:
         raise DataError(_nothing(run, left))
     pictures, library = Pictures(left), Library([run, *elsewhere], left)
     unshown: list[str] = []
-    read = [(score, *_read(score, library, pictures, left, unshown)) for score in found if score.answers]
+    read = [(score, *_read(score, library, pictures, left, unshown)) for score in scores_found if score.answers]
     data = {
         "title": run.resolve().name,
-        "benchmarks": sorted({score.benchmark.title for score in found}),
-        "tables": [_table(one, [s for s in found if s.answers and s.benchmark is one]) for one in _benchmarks(found)],
-        "lengths": _lengths(found),
+        "benchmarks": sorted({score.benchmark.title for score in scores_found}),
+        "tables": [_table(benchmark, scores_found) for benchmark in _benchmarks(scores_found)],
+        "lengths": _lengths(scores_found),
         "stages": stages,
         "diagnoses": [_diagnosed(score, made, maps) for score, made, maps in read if made],
         "kinds": {RIGHT: "the answer leads on", **KINDS},
         "left_out": left.sentences,  # pictures that cannot be read come to it while the page is made
-        "missing": missing(found, stages, unshown, other_kinds(run)),
-        "sources": [_source(score) for score in found],
+        "missing": missing(scores_found, stages, unshown, other_kinds(run)),
+        "sources": [_source(score) for score in scores_found],
     }
     data["lead"], data["first"] = lead.sentences(data), lead.first(data)
     return data, partial(_walks, read), pictures
 
 
-def _benchmarks(found: list[Score]) -> list[Benchmark]:
+def _benchmarks(scores_found: list[Score]) -> list[Benchmark]:
     """Those with answers, by name."""
-    there = [score.benchmark for score in found if score.answers]
-    return sorted((one for one in BENCHMARKS if one in there), key=lambda one: one.name)
+    there = [score.benchmark for score in scores_found if score.answers]
+    return sorted((benchmark for benchmark in BENCHMARKS if benchmark in there), key=lambda benchmark: benchmark.name)
 
 
 def _reporter(score: Score) -> Reporter:
     return REPORTERS[score.benchmark.name]
 
 
-def _drawn(found: list[Score], left: LeftOut) -> list[Score]:
+def _drawn(scores_found: list[Score], left: LeftOut) -> list[Score]:
     """The scores of which all numbers of the page can be had."""
     drawn = []
-    for score in found:
+    for score in scores_found:
         with left.part():
             _reporter(score).metrics(score)
             _chart(score)
@@ -119,16 +119,16 @@ def _walks(read: list[tuple], most: int) -> dict:
         some = shown(made, most)
         walks.append({**_name(score), "walks": some, "count": len(made)})
         maps |= {name: _reporter(score).page_map(known[name]) for name in dict.fromkeys(walk["map"] for walk in some)}
-    return {"scores": [one for one in walks if one["count"]], "maps": maps}
+    return {"scores": [score for score in walks if score["count"]], "maps": maps}
 
 
-def _table(benchmark: Benchmark, found: list[Score]) -> dict:
+def _table(benchmark: Benchmark, scores_found: list[Score]) -> dict:
     """Agents by metrics, fractions 0..1: ``{"benchmark", "columns", "groups", "rows"}``.
 
     Rows: ``{"agent", "reference", "values"}``. Columns and agents without a value are left out.
     """
     reporter = REPORTERS[benchmark.name]
-    columns, rows = reporter.values(found)
+    columns, rows = reporter.values([s for s in scores_found if s.answers and s.benchmark is benchmark])
     kept = [i for i in range(len(columns)) if any(values[i] is not None for values in rows.values())]
     filled = {agent: [values[i] for i in kept] for agent, values in rows.items()}
     columns = [columns[i] for i in kept]
@@ -145,10 +145,10 @@ def _table(benchmark: Benchmark, found: list[Score]) -> dict:
     }
 
 
-def _lengths(found: list[Score]) -> list[dict]:
+def _lengths(scores_found: list[Score]) -> list[dict]:
     """One chart a set, one line an agent: success by path length, right answers by step, or the like."""
     charts: dict[tuple[str, str], list[dict]] = {}
-    for score in found:
+    for score in scores_found:
         if drawn := _chart(score):
             title, x, points = drawn
             charts.setdefault((title, x), []).append({"agent": score.agent, "points": points})
@@ -159,40 +159,40 @@ def _chart(score: Score) -> tuple[str, str, list] | None:
     return _reporter(score).chart(score) if score.answers else None
 
 
-def missing(found: list[Score], trainings: list, unshown: list[str], others: list[str]) -> list[str]:
-    """What a whole run would have and this one has not, each in a sentence with the mend."""
-    said = []
+def missing(scores_found: list[Score], trainings: list, unshown: list[str], others: list[str]) -> list[str]:
+    """What a whole run would have and this one has not, each in a sentence with how to fix it."""
+    sentences = []
     if not trainings:
-        said.append("No training log (logging.jsonl) is here, so there are no learning curves.")
-    if not found:
+        sentences.append("No training log (logging.jsonl) is here, so there are no learning curves.")
+    if not scores_found:
         *scripts, last = dict.fromkeys(protocol.script for protocol in PROTOCOLS.values())
-        said.append(f"No score is here: run {', '.join(scripts)} or {last}.")
-    for score in found:
+        sentences.append(f"No score is here: run {', '.join(scripts)} or {last}.")
+    for score in scores_found:
         what = f"{score.agent}, {score.set} ({score.kind})"
         if not score.answers:
-            said.append(f"{what}: started, no answer yet.")
+            sentences.append(f"{what}: started, no answer yet.")
         elif not score.finished:
-            said.append(f"{what}: {len(score.answers)} answers so far, not finished; the same command goes on.")
-    said += unshown
-    said += (
+            sentences.append(f"{what}: {len(score.answers)} answers so far, not finished; the same command goes on.")
+    sentences += unshown
+    sentences += (
         [f"Runs of another kind ({', '.join(others)}) lie here too; this page does not show them."] if others else []
     )
-    return said + _missing_partners(found)
+    return sentences + _missing_partners(scores_found)
 
 
-def _missing_partners(found: list[Score]) -> list[str]:
+def _missing_partners(scores_found: list[Score]) -> list[str]:
     """Sets that some agents were scored on and others not, and references that no score stands beside."""
-    said, every = [], {(score.set, score.kind) for score in found}
-    agents = list(dict.fromkeys(score.agent for score in found))
+    sentences, every = [], {(score.set, score.kind) for score in scores_found}
+    agents = list(dict.fromkeys(score.agent for score in scores_found))
     for agent in agents:
-        lacks = sorted(every - {(score.set, score.kind) for score in found if score.agent == agent})
+        lacks = sorted(every - {(score.set, score.kind) for score in scores_found if score.agent == agent})
         if lacks and agent not in REFERENCES:
-            said.append(f"{agent}: not scored on {', '.join(f'{name} ({kind})' for name, kind in lacks)}.")
-    for benchmark in {score.benchmark.name: None for score in found}:
+            sentences.append(f"{agent}: not scored on {', '.join(f'{name} ({kind})' for name, kind in lacks)}.")
+    for benchmark in {score.benchmark.name: None for score in scores_found}:
         lacks = [name for name in REPORTERS[benchmark].PARTNERS if name not in agents]
         if lacks:
-            said.append(f"No score of {', '.join(lacks)} to compare with: --engine {lacks[0]} needs no model.")
-    return said
+            sentences.append(f"No score of {', '.join(lacks)} to compare with: --engine {lacks[0]} needs no model.")
+    return sentences
 
 
 def _source(score: Score) -> dict:

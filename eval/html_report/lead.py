@@ -11,19 +11,19 @@ def sentences(data: dict) -> list[str]:
     main = protagonist(data["diagnoses"])
     if main is None:
         return []
-    failed, said = sum(main["failures"].values()), [f"{_reach(main)}."]
+    failed, texts = sum(main["failures"].values()), [f"{_reach(main)}."]
     if failed:
         (kind, often), *others = main["failures"].items()
         then = f", then by {others[0][0]} ({others[0][1]})" if others else ""
-        said.append(f"Most often it fails by {kind}: {KINDS[kind].partition(';')[0]} ({often} of {failed}){then}.")
+        texts.append(f"Most often it fails by {kind}: {KINDS[kind].partition(';')[0]} ({often} of {failed}){then}.")
     if failed and main["unit"] == "walks" and main["first_kinds"]:
         kind, many = next(iter(main["first_kinds"].items()))
         step, often = max(main["first_steps"].items(), key=lambda item: (item[1], -int(item[0])))
-        said.append(f"What goes wrong first is most often {kind} ({many}), and most often at step {step} ({often}).")
+        texts.append(f"What goes wrong first is most often {kind} ({many}), and most often at step {step} ({often}).")
     blind = next((d for d in data["diagnoses"] if _same(d, main) and d["agent"] == "blind"), None)
     if blind and main["agent"] not in REFERENCES:
-        said.append(f"For comparison: {_reach(blind)}, and never looks at the screen.")
-    return said
+        texts.append(f"For comparison: {_reach(blind)}, and never looks at the screen.")
+    return texts
 
 
 def protagonist(diagnoses: list[dict]) -> dict | None:

@@ -13,8 +13,8 @@ from data_engine.foreign import read_object
 from .score import LeftOut, Score
 
 World = TypeVar("World")
-WORLDS = {one.world_kind for one in BENCHMARKS if one.world_kind}  # kinds of manifests
-ROWS = {one.rows_kind for one in BENCHMARKS}
+WORLDS = {benchmark.world_kind for benchmark in BENCHMARKS if benchmark.world_kind}  # kinds of manifests
+ROWS = {benchmark.rows_kind for benchmark in BENCHMARKS}
 
 
 class Record(msgspec.Struct):

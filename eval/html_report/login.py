@@ -75,13 +75,13 @@ def _value(results: dict, agent: str, head: str) -> float | None:
     if own is not None:
         return own.get(part, {}).get(metric)
     of = [baseline(result, part, agent) for (_, k), result in results.items() if k == kind]
-    return next((beside.get(metric) for beside in of if beside), None)
+    return next((baselines.get(metric) for baselines in of if baselines), None)
 
 
 def baseline(result: dict, part: str, name: str) -> dict | None:
     """Metrics of a reference policy that stand in another agent's file."""
-    beside = result.get("baselines") or {}
-    table = beside.get("strict" if part == "strict" else "classic", beside)
+    baselines = result.get("baselines") or {}
+    table = baselines.get("strict" if part == "strict" else "classic", baselines)
     return table.get(name)
 
 
@@ -148,28 +148,28 @@ def _played(task: Task, row: dict, pictures: Pictures) -> Walk:
 
 def _forced(task: Task, steps: Sequence[Judged], folder: Path) -> Walk:
     exchanges = []
-    for one in steps:
-        row, truth = one.row, one.truth
+    for judged in steps:
+        row, truth = judged.row, judged.truth
         picture = f"{folder}/{row['images'][0]}"
         due = task.form.element(row["element"]) if row.get("element") else None
-        hit = failures.aimed_at(task.form, row["mode"], one.action)
-        kind = failures.row_kind(task.form, one)
-        exchanges.append(Exchange(row["prediction"], one.action, hit, truth.type, due, truth.text, kind, picture))
-    right = sum(one.kind == RIGHT for one in exchanges)
+        hit = failures.aimed_at(task.form, row["mode"], judged.action)
+        kind = failures.row_kind(task.form, judged)
+        exchanges.append(Exchange(row["prediction"], judged.action, hit, truth.type, due, truth.text, kind, picture))
+    right = sum(exchange.kind == RIGHT for exchange in exchanges)
     return _walk(task, exchanges, right == len(exchanges), f"{right} of {len(exchanges)} answers right", False)
 
 
 def _walk(task: Task, exchanges: list[Exchange], ok: bool, end: str, fatal: bool) -> Walk:
-    steps = [_step(task, one) for one in exchanges]
+    steps = [_step(task, exchange) for exchange in exchanges]
     return Walk(ok, fatal, steps, (task.index,), partial(_shown, task, exchanges, steps, end))
 
 
-def _step(task: Task, one: Exchange) -> Step:
-    name, mode = one.due_element and one.due_element.name, task.options.mode
-    done = failures.done(task.form, mode, one.action, name, one.due_text)
-    point = (one.action.x * 1000, one.action.y * 1000) if isinstance(one.action, Click) else None
-    box = thousand(one.due_element.box) if one.due_element and one.due == "click" else None
-    return Step(one.kind, one.due, done, point, box)
+def _step(task: Task, exchange: Exchange) -> Step:
+    name, mode = exchange.due_element and exchange.due_element.name, task.options.mode
+    done = failures.done(task.form, mode, exchange.action, name, exchange.due_text)
+    point = (exchange.action.x * 1000, exchange.action.y * 1000) if isinstance(exchange.action, Click) else None
+    box = thousand(exchange.due_element.box) if exchange.due_element and exchange.due == "click" else None
+    return Step(exchange.kind, exchange.due, done, point, box)
 
 
 def thousand(box: Box) -> list[float]:
@@ -183,15 +183,15 @@ def _shown(task: Task, exchanges: list[Exchange], steps: list[Step], end: str) -
     turns = [
         {
             "place": task.form.scenario,
-            "picture": one.picture,
-            "said": cut(one.said),
-            "kind": one.kind,
-            "did": _did(task, one),
-            "due": _due(one),
+            "picture": exchange.picture,
+            "said": cut(exchange.said),
+            "kind": exchange.kind,
+            "did": _did(task, exchange),
+            "due": _due(exchange),
             "point": step.point,
             "box": step.box,
         }
-        for one, step in zip(exchanges, steps, strict=True)
+        for exchange, step in zip(exchanges, steps, strict=True)
     ]
     return {
         "length": len(exchanges),
@@ -201,26 +201,26 @@ def _shown(task: Task, exchanges: list[Exchange], steps: list[Step], end: str) -
         "turns": turns,
         "map": task.key,
         "path": [field.name for field in fields],
-        "walked": [[one.hit.name, one.kind] for one in exchanges if one.hit and KINDS[type(one.action)] == "click"],
+        "walked": [[e.hit.name, e.kind] for e in exchanges if e.hit and KINDS[type(e.action)] == "click"],
     }
 
 
-def _did(task: Task, one: Exchange) -> str:
-    if isinstance(one.action, ParseFailure):
-        return f"unreadable: {one.action.reason}"
-    where = f" on {one.hit.caption or one.hit.name}" if one.hit else ""
-    return f"{format_action(one.action, task.rules.decimals)}{where}"
+def _did(task: Task, exchange: Exchange) -> str:
+    if isinstance(exchange.action, ParseFailure):
+        return f"unreadable: {exchange.action.reason}"
+    where = f" on {exchange.hit.caption or exchange.hit.name}" if exchange.hit else ""
+    return f"{format_action(exchange.action, task.rules.decimals)}{where}"
 
 
-def _due(one: Exchange) -> str:
-    if one.due == "type":
-        return f"type “{one.due_text}”"
-    return f"{one.due} {one.due_element.caption}" if one.due_element else one.due
+def _due(exchange: Exchange) -> str:
+    if exchange.due == "type":
+        return f"type “{exchange.due_text}”"
+    return f"{exchange.due} {exchange.due_element.caption}" if exchange.due_element else exchange.due
 
 
 def backdrop(tasks: dict[str, Task]) -> dict:
     """Every place at which an element stands on one of the first forms."""
-    boxes = [thousand(e.box) for one in list(tasks.values())[:40] for e in one.form.elements]
+    boxes = [thousand(e.box) for exchange in list(tasks.values())[:40] for e in exchange.form.elements]
     return {"boxes": boxes, "size": list(next(iter(tasks.values())).options.page_size)}
 
 

@@ -26,7 +26,7 @@ def render(data: dict, walks: dict, pictures: Pictures) -> str:
     )
     env.filters |= {"percent": percent, "slug": charts.slug}
     env.globals |= {"charts": charts, "colours": agent_colours(data), "line_colour": line_colour}
-    notes = [REPORTERS[one.name].NOTE for one in BENCHMARKS if one.title in data["benchmarks"]]
+    notes = [REPORTERS[benchmark.name].NOTE for benchmark in BENCHMARKS if benchmark.title in data["benchmarks"]]
     return env.get_template(TEMPLATE).render(data=data, viewer=viewer(walks, pictures), notes=filter(None, notes))
 
 

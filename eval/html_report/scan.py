@@ -15,12 +15,12 @@ from .score import AGENTS, ORDER, SETS, LeftOut, Score
 
 def scores(run: Path, left: LeftOut) -> list[Score]:
     """Every score below ``run`` that can be read, by agent in the order of AGENTS, then by kind and set."""
-    found = []
+    listed = []
     for path, record in _records(run, left):
         with left.part():
             if record["kind"] in PROTOCOLS:
-                found.append(_score(run, path, record))
-    return sorted(found, key=lambda s: (_place(s.agent), s.agent, ORDER.index(s.kind), s.set != "held out", s.set))
+                listed.append(_score(run, path, record))
+    return sorted(listed, key=lambda s: (_place(s.agent), s.agent, ORDER.index(s.kind), s.set != "held out", s.set))
 
 
 def _place(name: str) -> int:
@@ -38,8 +38,8 @@ def _records(run: Path, left: LeftOut) -> Iterator[tuple[Path, dict]]:
     records = []
     for path in sorted(run.rglob("run.json")):
         with left.part():
-            mend = "this is no record of a run, remove it or give another RUN_DIR"
-            records.append((path.parent, read_object(path, Record, mend)))
+            fix = "this is no record of a run, remove it or give another RUN_DIR"
+            records.append((path.parent, read_object(path, Record, fix)))
     yield from records
 
 
@@ -66,5 +66,5 @@ def agent_of(place: Path, run: dict) -> str:
 
 def logs(run: Path) -> list[tuple[str, Path]]:
     """(stage, logging.jsonl) of every training below ``run``, the stages in their order."""
-    found = [(path.parent.relative_to(run).as_posix(), path) for path in run.rglob("logging.jsonl")]
-    return sorted(found, key=lambda item: (_place(item[0].partition("/")[0]), item[0]))
+    logs = [(path.parent.relative_to(run).as_posix(), path) for path in run.rglob("logging.jsonl")]
+    return sorted(logs, key=lambda item: (_place(item[0].partition("/")[0]), item[0]))

@@ -3,7 +3,7 @@
 # NOT RUN ON GPUs YET. With ENGINE=oracle it needs no model: tests/test_compare_worlds.py.
 #
 # Needs:     a world, and a checkpoint trained on its rows            (recipes/gelab/sft.sh and what follows it)
-# Run:       MODEL=runs/gelab/sft/checkpoint-951 bash recipes/gelab/worlds.sh
+# Run:       MODEL=runs/gelab/sft/checkpoint-5080 bash recipes/gelab/worlds.sh
 # Smaller:   bash recipes/gelab/worlds.sh --limit 200                 (flags go to eval/gelab_static.py)
 # Another:   MODEL=... NAME=mt_rl bash recipes/gelab/worlds.sh        (a second column of the table)
 # Again:     the same command; what is there is reused.

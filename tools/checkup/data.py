@@ -48,7 +48,7 @@ def check_rows(folder: Path, benchmark: Benchmark, rows: int) -> Iterator[Findin
         some = [found for found in report.faults if found.kind == kind][:SHOWN]
         for found in some:
             where = found.file if found.line is None else f"{found.file}:{found.line}"
-            yield fault(kind, f"{folder / where}: {found.what}", found.mend)
+            yield fault(kind, f"{folder / where}: {found.what}", found.fix)
         if count > SHOWN:
             mend = f"python tools/verify_data.py {folder} shows all"
             yield fault(kind, f"{count - SHOWN} more in {folder}", mend)

@@ -154,13 +154,13 @@ class _Handler(BaseHTTPRequestHandler):
         raise WrongRequest(HTTPStatus.NOT_FOUND, f"nothing at {self.path}")
 
     def _post(self, path: list[str]) -> tuple[str, bytes]:
-        said = self._body()
+        body = self._body()
         with self.server.lock:
             match path:
                 case ["api", "games"]:
-                    return self._new_game(said)
+                    return self._new_game(body)
                 case ["api", "games", key, "click"]:
-                    x, y = (said.get(name) for name in "xy")
+                    x, y = (body.get(name) for name in "xy")
                     if type(x) is not int or type(y) is not int:
                         raise WrongRequest(HTTPStatus.BAD_REQUEST, "a click needs two whole numbers, x and y")
                     self._game(key).click(x, y)
@@ -189,12 +189,12 @@ class _Handler(BaseHTTPRequestHandler):
         if not length.isdecimal() or len(length) > len(str(MOST)) or int(length) > MOST:
             raise WrongRequest(HTTPStatus.BAD_REQUEST, f"the body must be of a known length up to {MOST} bytes")
         try:
-            said = json.loads(self.rfile.read(int(length)))
+            body = json.loads(self.rfile.read(int(length)))
         except (ValueError, RecursionError):  # no JSON, or 5,000 brackets
-            said = None
-        if not isinstance(said, dict):
+            body = None
+        if not isinstance(body, dict):
             raise WrongRequest(HTTPStatus.BAD_REQUEST, "the body must be a JSON object")
-        return said
+        return body
 
 
 def _json(value: dict) -> tuple[str, bytes]:

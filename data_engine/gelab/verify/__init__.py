@@ -1,6 +1,6 @@
 """Proof of a written folder: each file, page and row against world, pixels and prompt builder.
 
-faults    what can be wrong, each kind with its mend
+faults    what can be wrong, each kind with its fix
 text      a row's messages on their own: columns, roles, image tags, system prompt, leaks
 rows      a row against its world: replayed in the graph, not written again
 lines     a file of rows, line by line

@@ -87,7 +87,7 @@ def _check_rows(
         report.faults.append(manifest)
         return
     report.faults += check_files(folder, manifest.files, ignore=frozenset({f"world/{MANIFEST}"}), fault=Fault)
-    report.faults += [Fault(MANIFEST, None, *found) for found in _manifest_faults(manifest, world)]
+    report.faults += [Fault(MANIFEST, None, *fault) for fault in _manifest_faults(manifest, world)]
     if world.graph is None:
         report.faults.append(Fault("world", None, "broken world", "no row can be checked against it"))
         return
@@ -153,8 +153,8 @@ class RowFile(RowLines):
         self.checker = RowChecker(graph, manifest.arguments.clicks, plan.pages[path.name], path.name in RL)
 
     def faults(self) -> list[Fault]:
-        found = list(self.lines())
-        return found + list(self._counts(clean=not found))
+        faults = list(self.lines())
+        return faults + list(self._counts(clean=not faults))
 
     def check(self, row: StepRow | EpisodeRow | TaskRow) -> Iterator[Fault]:
         return self.against(self.checker, row)

@@ -65,8 +65,8 @@ class RowLines(ABC):
 
     def counts(self, planned: int, planner: str) -> Iterator[Fault]:
         """Lines, manifest and the rows that are planned (``planner`` says by what) agree."""
-        said, merged = self.manifest.rows.get(self.name, 0), self.manifest.merged.get(self.name, 0)
-        if self.total != said:
-            yield self.count(f"{self.total:,} rows, the manifest says {said:,}")
-        if said + merged != planned or (merged and self.manifest.arguments.clicks == "uniform"):
-            yield self.count(f"{said:,} rows and {merged:,} merged in the manifest, {planner} {planned:,}")
+        stated, merged = self.manifest.rows.get(self.name, 0), self.manifest.merged.get(self.name, 0)
+        if self.total != stated:
+            yield self.count(f"{self.total:,} rows, the manifest says {stated:,}")
+        if stated + merged != planned or (merged and self.manifest.arguments.clicks == "uniform"):
+            yield self.count(f"{stated:,} rows and {merged:,} merged in the manifest, {planner} {planned:,}")

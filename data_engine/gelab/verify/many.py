@@ -72,7 +72,7 @@ def _check_rows(
     worlds = manifest.split.train | manifest.split.eval
     own = frozenset(f"worlds/{name}/{MANIFEST}" for name in worlds)
     yield from check_files(folder, manifest.files, ignore=own, fault=Fault)
-    yield from (Fault(MANIFEST, None, *found) for found in [*stale(manifest), *_shared(manifest)])
+    yield from (Fault(MANIFEST, None, *fault) for fault in [*stale(manifest), *_shared(manifest)])
     for split in SPLITS:
         name = f"{split}.jsonl"
         if not (folder / name).is_file():
@@ -108,13 +108,13 @@ class _SplitFile(RowLines):
         self.world, self.checker, self.seen, self.planned = "", None, set(), 0
 
     def faults(self) -> list[Fault]:
-        found = [*self.lines(), *self._close()]
-        if self.whole and not found:
-            found += self._counts()
+        faults = [*self.lines(), *self._close()]
+        if self.whole and not faults:
+            faults += self._counts()
         elif self.total != self.manifest.rows.get(self.name):
-            said = self.manifest.rows.get(self.name, 0)
-            found.append(self.count(f"{self.total:,} rows, the manifest says {said:,}"))
-        return found
+            stated = self.manifest.rows.get(self.name, 0)
+            faults.append(self.count(f"{self.total:,} rows, the manifest says {stated:,}"))
+        return faults
 
     def check(self, row: StepRow) -> Iterator[Fault]:
         match = _PICTURE.fullmatch(row.images[0]) if row.images else None

@@ -52,9 +52,9 @@ def check_world(folder: Path, below: str = "", step: Step = lambda: None) -> Pro
         return ProvenWorld([*faults, Fault(below + STRUCTURE, None, "broken world", str(error))])
     pages = Pages(folder, below, graph, manifest)
     faults += [*pages.manifest_faults(), *pages.faults(step)]
-    found = fingerprint(structure, Size(*manifest.page_size), pages.hashes)
-    if found != manifest.fingerprint:
-        what = f"graph, layout and pixels give {found[:12]}, the manifest says {manifest.fingerprint[:12]}"
+    digest = fingerprint(structure, Size(*manifest.page_size), pages.hashes)
+    if digest != manifest.fingerprint:
+        what = f"graph, layout and pixels give {digest[:12]}, the manifest says {manifest.fingerprint[:12]}"
         faults.append(Fault(below + MANIFEST, None, "wrong fingerprint", what))
     return ProvenWorld(faults, graph, manifest)
 
@@ -177,12 +177,12 @@ class Pages:
     def _where(self, page: Page, wrong: np.ndarray) -> list[str]:
         """What differs, in words."""
         boxes = {"the page name": TITLE_BOX} | {repr(e.name): e.box for e in page.elements}
-        found, rest = [], wrong.copy()
+        names, rest = [], wrong.copy()
         for name, box in boxes.items():
             if _region(wrong, box, self.size).any():
-                found.append(name)
+                names.append(name)
             _region(rest, box, self.size)[:] = False
-        return found + (["the ground"] if rest.any() else [])
+        return names + (["the ground"] if rest.any() else [])
 
 
 def _region(pixels: np.ndarray, box: Box, size: Size) -> np.ndarray:

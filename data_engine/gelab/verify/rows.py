@@ -18,7 +18,7 @@ from ..rows import MIDDLE
 from ..scoring import gold_of, score, score_caption
 from ..tasks import subtree_of
 from ..world import picture_path
-from .text import EpisodeRow, Found, Said, StepRow, TaskRow, columns, leak, loose, odd_question, read_messages
+from .text import EpisodeRow, Exchange, Faults, StepRow, TaskRow, columns, leak, loose, odd_question, read_messages
 
 # A wall: these patterns are written a second time on purpose; taken from actions.py, they would share its faults.
 _NAVIGATION = re.compile(re.escape(IMAGE) + r"Instruction: from (\S+) to (\S+)\. History: (.+)", re.DOTALL)
@@ -44,83 +44,83 @@ class RowChecker:
         self._replay, self._gold_path = cache(self._replay_text), cache(graph.shortest_path)
         self._spelling = {loose(name): name for name in graph.places}
 
-    def check(self, row: StepRow | EpisodeRow | TaskRow, line: int) -> Found:
+    def check(self, row: StepRow | EpisodeRow | TaskRow, line: int) -> Faults:
         """Everything that is wrong with the next row."""
-        found = columns(row, "row order", idx=self.next_idx)
+        faults = columns(row, "row order", idx=self.next_idx)
         self.next_idx = row.idx + 1
         if isinstance(row, TaskRow):
-            return found + self._once(line, row.start, row.goal) + self._task(row, row.start, row.goal)
+            return faults + self._once(line, row.start, row.goal) + self._task(row, row.start, row.goal)
         texts = [message.content for message in row.messages]
         if isinstance(row, EpisodeRow):
-            return found + self._once(line, *texts, *row.images) + self._episode(row)
-        return found + self._once(line, *texts, *row.images, row.solution) + self._step(row)
+            return faults + self._once(line, *texts, *row.images) + self._episode(row)
+        return faults + self._once(line, *texts, *row.images, row.solution) + self._step(row)
 
-    def _once(self, line: int, *key: object) -> Found:
+    def _once(self, line: int, *key: object) -> Faults:
         first = self._seen.setdefault(key, line)
         return [] if first == line else [("duplicate row", f"equals line {first}")]
 
-    def _task(self, row: StepRow | EpisodeRow | TaskRow, start: str, goal: str, edge: bool = False) -> Found:
+    def _task(self, row: StepRow | EpisodeRow | TaskRow, start: str, goal: str, edge: bool = False) -> Faults:
         """Start and goal exist and belong to this file; task, path and source follow from them."""
         if not self._can_replay(start, goal):
             lost = [page for page in (start, goal) if page not in self.graph.pages]
-            found = [("other world", f"{page!r} is no page of this world") for page in lost]
-            return found or [("wrong column", f"start and goal are one page, {start}")]
-        found = []
+            faults = [("other world", f"{page!r} is no page of this world") for page in lost]
+            return faults or [("wrong column", f"start and goal are one page, {start}")]
+        faults = []
         if not edge and not any(start in pages and goal in pages for pages in self.pages):
-            found.append(("wrong split", f"the task from {start} to {goal} belongs to no subtree of this file"))
+            faults.append(("wrong split", f"the task from {start} to {goal} belongs to no subtree of this file"))
         distance = 1 if edge else self.graph.distances_to(goal)[start]
-        found += columns(row, task=f"From {start} to {goal}", path=distance)
+        faults += columns(row, task=f"From {start} to {goal}", path=distance)
         if not isinstance(row, TaskRow):
             number = subtree_of(self.graph, start if goal == ROOT else goal)
-            found += columns(row, source=f"sub{number}_edge" if edge else f"sub{number}")
-        return found
+            faults += columns(row, source=f"sub{number}_edge" if edge else f"sub{number}")
+        return faults
 
     def _can_replay(self, start: str, goal: str) -> bool:
         return start != goal and start in self.graph.pages and goal in self.graph.pages
 
-    def _image(self, row: StepRow | EpisodeRow, page: str, why: str) -> Found:
+    def _image(self, row: StepRow | EpisodeRow, page: str, why: str) -> Faults:
         wanted = f"{self.world}/{picture_path(page)}"
         return [] if row.images[:1] == [wanted] else [("wrong image", f"shows {row.images[:1]}, but {why} {page}")]
 
     # Rows of multi-turn RL
 
-    def _episode(self, row: EpisodeRow) -> Found:
+    def _episode(self, row: EpisodeRow) -> Faults:
         start, goal = row.env_config.start, row.env_config.goal
-        task, (found, said) = self._task(row, start, goal), read_messages(row, True)
-        if not said or not self._can_replay(start, goal):
-            return task + found
-        if said.question != prompts.navigation(start, goal, []):
+        task, (faults, exchange) = self._task(row, start, goal), read_messages(row, True)
+        if not exchange or not self._can_replay(start, goal):
+            return task + faults
+        if exchange.question != prompts.navigation(start, goal, []):
             element = self._gold_path(start, goal)[0][1]
-            found = found + odd_question(said.question, format_click(element.name, start, -1, -1))
-        return task + found + self._image(row, start, "the task starts on")
+            faults = faults + odd_question(exchange.question, format_click(element.name, start, -1, -1))
+        return task + faults + self._image(row, start, "the task starts on")
 
     # Rows of one step
 
-    def _step(self, row: StepRow) -> Found:
-        found, said = read_messages(row, self.rl)
-        if not said:
-            return found
+    def _step(self, row: StepRow) -> Faults:
+        faults, exchange = read_messages(row, self.rl)
+        if not exchange:
+            return faults
         kinds = {"caption": self._caption, "grounding": self._grounding}
-        return found + kinds.get(row.task, self._navigation)(row, said)
+        return faults + kinds.get(row.task, self._navigation)(row, exchange)
 
-    def _navigation(self, row: StepRow, said: Said) -> Found:
-        match = _NAVIGATION.fullmatch(said.question)
+    def _navigation(self, row: StepRow, exchange: Exchange) -> Faults:
+        match = _NAVIGATION.fullmatch(exchange.question)
         if not match:
-            return odd_question(*said)
+            return odd_question(*exchange)
         start, goal, past = match.groups()
         edge = row.source.endswith("_edge")
-        found = self._task(row, start, goal, edge)
+        faults = self._task(row, start, goal, edge)
         if not self._can_replay(start, goal):
-            return found
+            return faults
         behind, page, broken = self._replay(start, past)
         if broken:
-            return found + (leak(*said) or broken)
+            return faults + (leak(*exchange) or broken)
         if edge and behind:
-            return found + [("wrong history", "an edge row has a history")]
-        found += self._here(row, said.answer, start, goal, behind, page)
-        return found if found or edge else self._first_time(start, goal, len(behind))
+            return faults + [("wrong history", "an edge row has a history")]
+        faults += self._here(row, exchange.answer, start, goal, behind, page)
+        return faults if faults or edge else self._first_time(start, goal, len(behind))
 
-    def _replay_text(self, start: str, past: str) -> tuple[list[Step], str, Found]:
+    def _replay_text(self, start: str, past: str) -> tuple[list[Step], str, Faults]:
         """(the steps of a history, the page they lead to, what leaves this unknown)."""
         behind, page = [], start
         for number, text in enumerate([] if past == "Null" else _PAST.split(past), 1):
@@ -136,26 +136,26 @@ class RowChecker:
             page = step.target or page
         return behind, page, []
 
-    def _here(self, row: StepRow, text: str, start: str, goal: str, behind: list[Step], page: str) -> Found:
+    def _here(self, row: StepRow, text: str, start: str, goal: str, behind: list[Step], page: str) -> Faults:
         """Picture, way so far and answer, on the page that the history leads to."""
         answer = parse(text)
         last = [(step.name, clicked) for clicked, step in behind[-1:]]
         if (answer.icon, answer.page) in last:
             return [("leaked target", "the history already holds the click that is the answer")]
-        found = self._image(row, page, "the history ends on" if behind else "the task starts on")
+        faults = self._image(row, page, "the history ends on" if behind else "the task starts on")
         if row.source.endswith("_edge"):  # any element that leads there is an edge
             there = [e.name for e in self.graph.pages[page].elements if e.target == goal]
             if not there:
-                return found + [("wrong split", f"nothing on {page} leads to {goal}, so this is no edge")]
-            return found + self._click(row, text, answer, page, answer.icon if answer.icon in there else there[0])
+                return faults + [("wrong split", f"nothing on {page} leads to {goal}, so this is no edge")]
+            return faults + self._click(row, text, answer, page, answer.icon if answer.icon in there else there[0])
         path = self._gold_path(start, goal)
         if behind != path[: len(behind)]:
-            return found + [("wrong history", f"leaves the shortest path from {start} to {goal}")]
+            return faults + [("wrong history", f"leaves the shortest path from {start} to {goal}")]
         if page == goal:
-            return found + self._complete(row, text)
-        return found + self._click(row, text, answer, page, path[len(behind)][1].name)
+            return faults + self._complete(row, text)
+        return faults + self._click(row, text, answer, page, path[len(behind)][1].name)
 
-    def _first_time(self, start: str, goal: str, behind: int) -> Found:
+    def _first_time(self, start: str, goal: str, behind: int) -> Faults:
         if (start, goal, behind) in self.steps:
             return [("duplicate row", f"step {behind + 1} from {start} to {goal} has a row already")]
         self.steps.add((start, goal, behind))
@@ -163,34 +163,34 @@ class RowChecker:
 
     # Answers
 
-    def _complete(self, row: StepRow, text: str) -> Found:
+    def _complete(self, row: StepRow, text: str) -> Faults:
         if text != COMPLETE_ANSWER:
             return [("wrong answer", f"at the goal, right is {COMPLETE_ANSWER!r}, not {text[:120]!r}")]
         return self._box(row, []) or _score(row, parse(text))
 
-    def _box(self, row: StepRow, box: list[int]) -> Found:
+    def _box(self, row: StepRow, box: list[int]) -> Faults:
         return columns(row, "wrong box", bbox=box, canvas=list(self.graph.canvas))
 
-    def _click(self, row: StepRow, text: str, answer: Answer, page: str, right: str) -> Found:
+    def _click(self, row: StepRow, text: str, answer: Answer, page: str, right: str) -> Faults:
         """The answer clicks the element ``right`` of ``page``, at a point and with a bbox that are the world's."""
         if not isinstance(answer.action, Click):
             return [("wrong answer", f"on {page}, right is a click on {right!r}, not {text[:120]!r}")]
         x, y = answer.action.x, answer.action.y
-        found = self._name(answer.icon or "", page)
-        if found and found[0][0] == "other world":
-            return found  # point and box cannot be right either
-        if not found and answer.icon != right:
-            found = [("wrong answer", f"on {page}, right is a click on {right!r}, not on {answer.icon!r}")]
+        faults = self._name(answer.icon or "", page)
+        if faults and faults[0][0] == "other world":
+            return faults  # point and box cannot be right either
+        if not faults and answer.icon != right:
+            faults = [("wrong answer", f"on {page}, right is a click on {right!r}, not on {answer.icon!r}")]
         if answer.page != page:
-            found.append(("wrong page", f"the answer claims {answer.page!r}, the screenshot is of {page}"))
+            faults.append(("wrong page", f"the answer claims {answer.page!r}, the screenshot is of {page}"))
         boxes = {element.name: element.box for element in self.graph.pages[page].elements}
         box = boxes.get(answer.icon, boxes[right])
-        found += self._point(x, y, box, self.clicks) + self._box(row, list(box))
-        if not found and text != format_click(right, page, x, y):
-            found = [("wrong answer", f"{text[:120]!r} is not written as the grammar writes it")]
-        return found or _score(row, answer)
+        faults += self._point(x, y, box, self.clicks) + self._box(row, list(box))
+        if not faults and text != format_click(right, page, x, y):
+            faults = [("wrong answer", f"{text[:120]!r} is not written as the grammar writes it")]
+        return faults or _score(row, answer)
 
-    def _point(self, x: int, y: int, box: Box, clicks: str) -> Found:
+    def _point(self, x: int, y: int, box: Box, clicks: str) -> Faults:
         """A point in 0..1000 lies in the box, and where ``clicks`` puts points."""
         canvas = self.graph.canvas
         if not clickable(box, canvas).contains(x, y):
@@ -201,7 +201,7 @@ class RowChecker:
         where = Box(*to_thousand(*box.at(low, low), canvas), *to_thousand(*box.at(high, high), canvas))
         return [] if where.contains(x, y) else [("missed click", f"({x},{y}) is not where {clicks!r} clicks are")]
 
-    def _name(self, name: str, page: str) -> Found:
+    def _name(self, name: str, page: str) -> Faults:
         """The page has an element of exactly this name."""
         if any(element.name == name for element in self.graph.pages[page].elements):
             return []
@@ -219,31 +219,31 @@ class RowChecker:
         page = row.images[0].removeprefix(f"{self.world}/pages/").removesuffix(".png") if row.images else ""
         return page if page in self.graph.pages and not self._image(row, page, "") else None
 
-    def _caption(self, row: StepRow, said: Said) -> Found:
-        found = columns(row, path=0, source="icon") + self._box(row, [])
-        match, page, name = _CAPTION.fullmatch(said.question), self._shown(row), said.answer
-        if not match or said.question != prompts.captioning(int(match[1]), int(match[2])):
-            return found + (leak(*said) or [("wrong question", f"{said.question[:120]!r} asks for no name")])
+    def _caption(self, row: StepRow, exchange: Exchange) -> Faults:
+        faults = columns(row, path=0, source="icon") + self._box(row, [])
+        match, page, name = _CAPTION.fullmatch(exchange.question), self._shown(row), exchange.answer
+        if not match or exchange.question != prompts.captioning(int(match[1]), int(match[2])):
+            return faults + (leak(*exchange) or [("wrong question", f"{exchange.question[:120]!r} asks for no name")])
         if not page:
-            return found + [("wrong image", f"{row.images[:1]} is no page of this world")]
+            return faults + [("wrong image", f"{row.images[:1]} is no page of this world")]
         if misnamed := self._name(name, page):
-            return found + misnamed
-        found += self._point(int(match[1]), int(match[2]), self.graph.pages[page].element(name).box, "uniform")
-        return found if score_caption(name, name) else found + [("wrong score", f"{name!r} scores 0 as a caption")]
+            return faults + misnamed
+        faults += self._point(int(match[1]), int(match[2]), self.graph.pages[page].element(name).box, "uniform")
+        return faults if score_caption(name, name) else faults + [("wrong score", f"{name!r} scores 0 as a caption")]
 
-    def _grounding(self, row: StepRow, said: Said) -> Found:
-        found = columns(row, path=0, source="icon")
-        match, page = _GROUNDING.fullmatch(said.question), self._shown(row)
+    def _grounding(self, row: StepRow, exchange: Exchange) -> Faults:
+        faults = columns(row, path=0, source="icon")
+        match, page = _GROUNDING.fullmatch(exchange.question), self._shown(row)
         if not match:
-            leaked = leak(*said, named=True)
-            return found + (leaked or [("wrong question", f"{said.question[:120]!r} asks for no click")])
+            leaked = leak(*exchange, named=True)
+            return faults + (leaked or [("wrong question", f"{exchange.question[:120]!r} asks for no click")])
         if not page:
-            return found + [("wrong image", f"{row.images[:1]} is no page of this world")]
+            return faults + [("wrong image", f"{row.images[:1]} is no page of this world")]
         misnamed = self._name(match[1], page)
-        return found + (misnamed or self._click(row, said.answer, parse(said.answer), page, match[1]))
+        return faults + (misnamed or self._click(row, exchange.answer, parse(exchange.answer), page, match[1]))
 
 
-def _score(row: StepRow, answer: Answer) -> Found:
+def _score(row: StepRow, answer: Answer) -> Faults:
     """The gold, scored as if a model had said it, gets every point."""
     text = row.messages[-1].content if row.solution is UNSET else row.solution
     gold = {"idx": row.idx, "solution": text, "bbox": row.bbox, "canvas": row.canvas}

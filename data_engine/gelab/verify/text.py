@@ -13,7 +13,7 @@ from .. import prompts
 from ..actions import Click, parse
 from ..prompts import IMAGE
 
-Found = list[tuple[str, str]]
+Faults = list[tuple[str, str]]
 _ENTRIES = re.compile(r"step\d+: click .+? icon on page_\d+\.")
 
 
@@ -69,14 +69,14 @@ class StepRow(_Record):
     solution: str | UnsetType = UNSET
 
 
-class Said(NamedTuple):
-    """What a row says: the question with its image tag at the head (mended if need be), and the gold answer."""
+class Exchange(NamedTuple):
+    """What a row says: the question with its image tag at the head (put there if missing), and the gold answer."""
 
     question: str
     answer: str
 
 
-def read_messages(row: StepRow | EpisodeRow, rl: bool) -> tuple[Found, Said | None]:
+def read_messages(row: StepRow | EpisodeRow, rl: bool) -> tuple[Faults, Exchange | None]:
     """Findings about roles, system prompt and image tags; None where question and answer cannot be told."""
     system = row.messages[0].content if row.messages and row.messages[0].role == "system" else None
     turns = row.messages[system is not None :]
@@ -90,19 +90,19 @@ def read_messages(row: StepRow | EpisodeRow, rl: bool) -> tuple[Found, Said | No
         return [("wrong column", "'solution' must hold the gold in st_rl.jsonl, and nowhere else")], None
     answer = turns[1].content if len(turns) > 1 else "" if solution is UNSET else solution
     question = turns[0].content
-    found = _system(system, answer) + _tags(row.images, question, answer)
-    return found, Said(IMAGE + question.replace(IMAGE, ""), answer)
+    faults = _system(system, answer) + _tags(row.images, question, answer)
+    return faults, Exchange(IMAGE + question.replace(IMAGE, ""), answer)
 
 
-def _system(system: str | None, answer: str) -> Found:
+def _system(system: str | None, answer: str) -> Faults:
     if system in (None, prompts.SYSTEM):
         return []
     if IMAGE in system:
-        return [("image tag", f"a literal {IMAGE} in the system prompt, where the host would put the screenshot")]
+        return [("image tag", f"a literal {IMAGE} in the system prompt, where ms-swift would put the screenshot")]
     return leak(system.replace(prompts.SYSTEM, ""), answer) or [("system prompt", "is not the prompt builder's")]
 
 
-def _tags(images: list[str], question: str, answer: str) -> Found:
+def _tags(images: list[str], question: str, answer: str) -> Faults:
     """One picture, and its tag once, at the head of the question."""
     if len(images) != 1:
         return [("wrong image", f"the row has {len(images)} images, not 1")]
@@ -111,7 +111,7 @@ def _tags(images: list[str], question: str, answer: str) -> Found:
     return [("image tag", f"{IMAGE} does not stand once, at the head of the user turn")]
 
 
-def leak(text: str, answer: str, named: bool = False) -> Found:
+def leak(text: str, answer: str, named: bool = False) -> Faults:
     """The answer, told by a text outside of its history entries; ``named``: the text may name the icon."""
     rest, gold = loose(_ENTRIES.sub("", text)), parse(answer)
     clues = [answer]
@@ -129,16 +129,16 @@ def loose(text: str) -> str:
     return text.replace("_", " ").lower()
 
 
-def odd_question(question: str, answer: str) -> Found:
+def odd_question(question: str, answer: str) -> Faults:
     """Why a question is none that the prompt builder asks for navigation."""
-    if found := leak(question, answer):
-        return found
+    if faults := leak(question, answer):
+        return faults
     if not re.search(r"History: \S", question):
         return [("missing history", "the question has no 'History: Null' and no steps")]
     return [("wrong question", f"{question[:120]!r} is none of the prompt builder's")]
 
 
-def columns(row: object, kind: str = "wrong column", **wanted: object) -> Found:
+def columns(row: object, kind: str = "wrong column", **wanted: object) -> Faults:
     """Columns that are not what they must be."""
     has = {name: getattr(row, name) for name in wanted}
     return [(kind, f"{name} is {has[name]!r}, not {wanted[name]!r}") for name in wanted if has[name] != wanted[name]]

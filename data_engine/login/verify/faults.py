@@ -15,7 +15,7 @@ KINDS = {
     "wrong column": _REWRITE,
     # a form
     "other form": "keep forms and arguments together: " + _REWRITE,
-    "bad layout": "mend layout.py: a box is outside of the canvas or overlaps another; then " + _REWRITE,
+    "bad layout": "correct layout.py (a box is outside of the canvas or overlaps another), and " + _REWRITE,
     # a row
     "wrong messages": _REWRITE,
     "system prompt": "use prompts.system, and " + _REWRITE,

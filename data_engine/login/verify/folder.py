@@ -11,7 +11,7 @@ from ...faults import UNREADABLE, Report, Step, check_files
 from .. import prompts
 from ..tasks import Task, options_of, tasks
 from ..write import ROWS, TASKS, fingerprint
-from .episode import Found, Replay, Row, TaskRow, layout_faults
+from .episode import Faults, Replay, Row, TaskRow, layout_faults
 from .faults import Fault
 
 
@@ -56,7 +56,7 @@ def verify(
         report.faults.append(Fault(MANIFEST, None, "broken manifest", str(error)))
         return report
     report.faults += check_files(folder, manifest.files, fault=Fault)
-    report.faults += [Fault(MANIFEST, None, *found) for found in _manifest_faults(manifest)]
+    report.faults += [Fault(MANIFEST, None, *fault) for fault in _manifest_faults(manifest)]
     file = Folder(folder, manifest, expected, limit, step)
     for name, faults in (TASKS, file.task_faults), (ROWS, file.row_faults):
         if (folder / name).is_file():
@@ -73,9 +73,9 @@ def _manifest_faults(manifest: Manifest) -> Iterator[tuple[str, str]]:
     width, height = manifest.page_size
     if manifest.page_size != manifest.arguments.page_size or manifest.max_pixels != width * height:
         yield "page size", f"{manifest.page_size}, {manifest.arguments.page_size} and {manifest.max_pixels} disagree"
-    found = fingerprint(manifest.files)
-    if found != manifest.fingerprint:
-        yield "wrong fingerprint", f"the files give {found[:12]}, the manifest says {manifest.fingerprint[:12]}"
+    digest = fingerprint(manifest.files)
+    if digest != manifest.fingerprint:
+        yield "wrong fingerprint", f"the files give {digest[:12]}, the manifest says {manifest.fingerprint[:12]}"
 
 
 class Folder:
@@ -91,27 +91,27 @@ class Folder:
             yield from [row] if isinstance(row, Fault) else self._named(TASKS, line, self._task(line, row))
         yield from self._count(TASKS, len(self.expected))
 
-    def _task(self, line: int, row: TaskRow) -> Found:
-        found = [("row order", f"idx is {row.idx}, not {line - 1}")] if row.idx != line - 1 else []
+    def _task(self, line: int, row: TaskRow) -> Faults:
+        faults = [("row order", f"idx is {row.idx}, not {line - 1}")] if row.idx != line - 1 else []
         replay = self.replays.get(row.episode)
         if replay is None or replay.task.index != row.idx:
-            return [*found, ("wrong column", f"{row.episode!r} is not the episode of this line")]
+            return [*faults, ("wrong column", f"{row.episode!r} is not the episode of this line")]
         if row.form != replay.task.form:
-            found.append(("other form", f"the arguments give {row.episode} another form"))
+            faults.append(("other form", f"the arguments give {row.episode} another form"))
         hard = self.manifest.arguments.protocol == "hard"
-        return found + (layout_faults(row.form) if hard else []) + replay.check_task(row)
+        return faults + (layout_faults(row.form) if hard else []) + replay.check_task(row)
 
     def row_faults(self) -> Iterator[Fault]:
         for line, row in self._rows(ROWS, Row):
             if isinstance(row, Fault):
                 yield row
                 continue
-            found = [("row order", f"idx is {row.idx}, not {line - 1}")] if row.idx != line - 1 else []
+            faults = [("row order", f"idx is {row.idx}, not {line - 1}")] if row.idx != line - 1 else []
             replay = self.replays.get(row.episode)
-            found += (
+            faults += (
                 replay.check(row) if replay else [("wrong column", f"{row.episode!r} is no episode of this folder")]
             )
-            yield from self._named(ROWS, line, found)
+            yield from self._named(ROWS, line, faults)
         wait = any(replay.rules.as_published for replay in self.replays.values())
         yield from self._count(ROWS, sum(task.steps + wait for task in self.expected))
 
@@ -119,7 +119,7 @@ class Folder:
         """Episodes whose rows do not reach the end; with ``limit`` they need not."""
         if self.limit is None:
             for replay in self.replays.values():
-                yield from ((ROWS, None, *found) for found in replay.ended())
+                yield from ((ROWS, None, *fault) for fault in replay.ended())
 
     def _rows(self, name: str, kind: type) -> Iterator[tuple]:
         decoder = msgspec.json.Decoder(kind)
@@ -137,12 +137,12 @@ class Folder:
                     yield line, Fault(name, line, "broken line", str(error))
 
     def _count(self, name: str, wanted: int) -> Iterator[Fault]:
-        said, there = self.manifest.rows.get(name), self.checked[name]
-        if self.limit is None and not said == there == wanted:
+        stated, there = self.manifest.rows.get(name), self.checked[name]
+        if self.limit is None and not stated == there == wanted:
             yield Fault(
-                name, None, "row count", f"{there:,} rows, the manifest says {said}, the arguments give {wanted:,}"
+                name, None, "row count", f"{there:,} rows, the manifest says {stated}, the arguments give {wanted:,}"
             )
 
     @staticmethod
-    def _named(name: str, line: int, found: Found) -> Iterator[Fault]:
-        yield from (Fault(name, line, *one) for one in found)
+    def _named(name: str, line: int, faults: Faults) -> Iterator[Fault]:
+        yield from (Fault(name, line, *fault) for fault in faults)
