@@ -216,19 +216,39 @@ def answered_in_ids(processor, tmp_path, answer: str) -> tuple[dict, list[int]]:
 
 @pytest.mark.parametrize("token", ["<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>"])
 def test_sampled_vision_tokens_are_blanked_and_not_trained(ours, processors, family, tmp_path, token):
-    row, ids = answered_in_ids(processors[family], tmp_path, f"Explain:{token}click<|im_end|>")
-    plain, _ = answered_in_ids(processors[family], tmp_path, "Explain:?click<|im_end|>")
+    row, ids = answered_in_ids(processors[family], tmp_path, f"Explain:{token}click it<|im_end|>")
+    plain, _ = answered_in_ids(processors[family], tmp_path, "Explain:?click it<|im_end|>")
     encoded, expected = ours.encode(row), ours.encode(plain)
     assert encoded["input_ids"] == expected["input_ids"]
     vision = ids.index(ours.tokenizer.convert_tokens_to_ids(token))
     trained = [label for label in encoded["labels"] if label != -100]
-    assert trained == ids[:vision] + ids[vision + 1 :]
+    assert trained == ids[:vision] + ids[vision + 4 :] != ids[:vision]  # and not its neighbours
 
 
 def test_a_mask_of_the_rollout_is_kept(ours, processors, family, tmp_path):
-    row, ids = answered_in_ids(processors[family], tmp_path, "a<|image_pad|>b<|im_end|>")
+    row, ids = answered_in_ids(processors[family], tmp_path, "ab<|image_pad|>cdefg<|im_end|>")
+    vision = ids.index(ours.image_token_id)
     row["messages"][-1]["content"] = {"token_ids": ids, "loss_scale": [0] + [1] * (len(ids) - 1)}
-    assert [label for label in ours.encode(row)["labels"] if label != -100] == ids[2:]
+    assert [label for label in ours.encode(row)["labels"] if label != -100] == ids[1:vision] + ids[vision + 4 :]
+
+
+CUT_OFF = ["abcd<|image_pad|>", "<|image_pad|>abcd", "ab<|image_pad|><|image_pad|>cd"]
+
+
+@pytest.mark.parametrize("text", ["ab<|image_pad|>cd<|im_end|>", "abcde<|image_pad|><|im_end|>", *CUT_OFF])
+def test_a_blanked_token_shifts_no_log_probability_of_the_rollout(ours, processors, family, tmp_path, text):
+    """ms-swift lays the rollout's log-probabilities on the trained tokens, where their numbers fit."""
+    from swift.rlhf_trainers.utils import build_rollout_logps
+
+    def laid(answer: str) -> tuple[list[int], list | None]:
+        row, ids = answered_in_ids(processors[family], tmp_path, answer)
+        mask = torch.tensor([[label != -100 for label in ours.encode(row)["labels"]]])
+        logps = build_rollout_logps([[[float(i) for i in ids]]], mask, "cpu")  # each token's is its id
+        return ids, None if logps is None else logps[mask].tolist()
+
+    assert laid(text)[1] is None
+    ids, logps = laid("abcd<|im_end|>")
+    assert logps == ids
 
 
 def test_a_question_without_answer_and_picture_is_only_for_the_log_of_training(ours, family, processors):
