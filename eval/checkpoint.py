@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from functools import cached_property, partial
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -44,6 +45,15 @@ class Checkpoint:
         for adapter in self.adapters:
             check_adapter(Path(adapter))
         self.max_new_tokens, self.batch_size = settings.max_new_tokens, settings.batch_size
+
+    @cached_property
+    def runs_on(self) -> dict[str, str]:
+        """What the model runs on and in; a run that was begun elsewhere is not continued here."""
+        import torch
+
+        on_gpu = torch.cuda.is_available()
+        versions = {name: version(name) for name in ("torch", "transformers", "ms-swift")}
+        return {"device": "cuda" if on_gpu else "cpu", "dtype": "bfloat16" if on_gpu else "float32", **versions}
 
     def load(self) -> None:
         """Load the model now and not with the first question, so that a bar shows the time of questions."""
@@ -81,20 +91,20 @@ def temperatures_of(requests: Sequence[Request], temperature: float | Sequence[f
 
 
 class Transformers(Checkpoint):
-    """ms-swift's TransformersEngine, on the GPU if there is one."""
+    """ms-swift's TransformersEngine, on the first GPU that is visible, if there is one."""
 
     @cached_property
     def engine(self):
         import torch
         from swift import TransformersEngine
 
-        on_gpu, loading = torch.cuda.is_available(), self.loading()
+        place, loading = self.runs_on, self.loading()
         with load_errors(self.base):
             return TransformersEngine(
                 self.base,
-                torch_dtype=torch.bfloat16 if on_gpu else torch.float32,
+                torch_dtype=getattr(torch, place["dtype"]),
                 attn_impl="sdpa",
-                device_map=None if on_gpu else "cpu",
+                device_map=place["device"].replace("cuda", "cuda:0"),  # else ms-swift spreads it over all that it sees
                 **loading,
             )
 

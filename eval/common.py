@@ -82,6 +82,7 @@ def engine_and_run(
         "max_new_tokens": settings.max_new_tokens,
         "limit": settings.limit,
         **({"server": engine.server, "extra": settings.extra} if settings.engine in DIALECTS else {}),
+        **({"runs_on": engine.runs_on} if settings.engine in CHECKPOINTS and not own else {}),
         **more,
     }
     open_run(settings.out, run)

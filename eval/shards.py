@@ -136,12 +136,13 @@ def _start(out: Path, which: Shard) -> subprocess.Popen:
 
 
 def visible_gpus() -> list[str]:
-    """GPUs of this process: CUDA_VISIBLE_DEVICES, or all that the driver has."""
+    """GPUs of this process: CUDA_VISIBLE_DEVICES, or all that torch sees; the driver may list more than it lets use."""
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     if named is not None:
         return [name for name in named.split(",") if name]
-    driver = Path("/proc/driver/nvidia/gpus")
-    return [str(i) for i in range(len(list(driver.iterdir())))] if driver.is_dir() else []
+    import torch
+
+    return [str(i) for i in range(torch.cuda.device_count())]
 
 
 def _lines(path: Path) -> int:

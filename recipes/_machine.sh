@@ -6,6 +6,7 @@
 #   LOGIN_DATA      folder written by data_engine.login.write        default: the recipe's
 #   OUTPUT          where checkpoints and logs go                    default: runs/<folder>/<recipe>
 #   NPROC_PER_NODE  processes, one a GPU; unset: one, no torchrun    read by swift itself
+#   GPUS            1: one GPU, no DeepSpeed, no flash attention     default: the recipe's flags
 #   NNODES, NODE_RANK, MASTER_ADDR, MASTER_PORT  more than one node  read by swift itself
 #   RESUME          a checkpoint folder to continue from             default: start anew
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
@@ -20,3 +21,4 @@ numbers 0 NODE_RANK GUARD_STEPS
     stop "RESUME=$RESUME: no trainer_state.json there; name a folder like $OUTPUT/checkpoint-500"
 [[ "${NNODES:-1}" == 1 || ( -n "${NODE_RANK:-}" && -n "${MASTER_ADDR:-}" ) ]] ||
     stop "NNODES=$NNODES: set NODE_RANK (0 on the first node) and MASTER_ADDR too, or every node waits for the others"
+source "$ROOT/recipes/_gpus.sh"

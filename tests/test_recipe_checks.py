@@ -18,7 +18,7 @@ RECIPES = fake_programs.REPO / "recipes"
 EVERY = sorted(path for path in RECIPES.rglob("*.sh") if not path.name.startswith("_"))
 TEXT = {  # an old path is as good as the page that it starts
     path: re.sub(r"(^|\s)#\s.*", "", fake_programs.page(path).read_text(), flags=re.MULTILINE)
-    for path in [*EVERY, RECIPES / "_machine.sh"]
+    for path in [*EVERY, RECIPES / "_machine.sh", RECIPES / "_gpus.sh"]
 }
 TRAINING = [path for path in EVERY if re.search(r"^\s*swift (sft|rlhf)", TEXT[path], re.MULTILINE)]
 # Read by swift, torchrun or the plugins: looked at in every recipe.
@@ -33,7 +33,7 @@ PAIRS = [
     for path in EVERY
     for variable in sorted({*MACHINE, *(v for v in NUMERIC if re.search(rf"\b{v}\b", TEXT[path]))})
 ]
-NO_GPU = ("--deepspeed", "", "--attn_impl", "sdpa")
+NO_GPU = ("--deepspeed", "", "--attn_impl", "sdpa", "--torch_dtype", "float32", "--bf16", "true")
 
 
 def name(path: Path) -> str:
@@ -221,8 +221,10 @@ def test_packages_that_are_not_installed(start, recipe):
     for flag in needed:
         line = refused(start(recipe, *flags, packages=False))
         assert line.startswith(f"--{flag} ") and f": {packages[flag]} is not installed; " in line
-        assert "requirements-gpu.txt" in line and line.endswith(f"or give --{flag} {without[flag] or repr('')}\n")
-        flags += [f"--{flag}", without[flag]]
+        keeping = ["--torch_dtype", "float32", "--bf16", "true"] if flag == "deepspeed" and recipe in FULL else []
+        instead = " ".join([f"--{flag}", without[flag] or "''", *keeping])
+        assert "requirements-gpu.txt" in line and line.endswith(f"or give {instead}\n")
+        flags += [f"--{flag}", without[flag], *keeping]
     calls, done = start(recipe, *flags, packages=False)
     assert done.returncode == 0 and len(calls) == 1, done.stderr
 
@@ -325,3 +327,21 @@ def test_the_newest_checkpoint(tmp_path):
     done = subprocess.run(["bash", "-c", ask, "-", str(tmp_path)], capture_output=True, text=True)
     nine, ten = (f"{tmp_path}/checkpoint-{step}" for step in ("9", "10"))
     assert done.stdout == f"{nine}\n{ten}\n<{ten}> <>\n"
+
+
+FULL = [path for path in TRAINING if "--tuner_type full" in TEXT[path] and "--deepspeed zero3" in TEXT[path]]
+
+
+@pytest.mark.parametrize("recipe", FULL, ids=name)
+def test_weights_that_lose_small_steps_are_refused(start, recipe):
+    """In bfloat16 a step of 1e-6 changes 2 % of weights of std 0.02; DeepSpeed and FSDP keep float32 copies."""
+    without = ("--deepspeed", "", "--attn_impl", "sdpa")
+    assert "--torch_dtype bfloat16 without DeepSpeed: " in refused(start(recipe, *without))
+    for keeping in ((), ("--fsdp", "fsdp2"), ("--torch_dtype", "float32")):
+        _, done = start(recipe, *(without if keeping else ()), *keeping)
+        assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("given", [{"GPUS": "2"}, {"GPUS": "1", "NPROC_PER_NODE": "2"}], ids=str)
+def test_one_gpu_is_one(start, given):
+    assert refused(start(RECIPES / "gelab/sft.sh", **given)).startswith(f"GPUS={given['GPUS']}")

@@ -28,7 +28,7 @@ RL = [path for path in TRAINING if "swift rlhf" in TEXT[path]]
 EXTRA = ["--seed", "125", "--max_model_len", "77"]
 # Set by users; a test must see the recipes' own defaults.
 USERS = ("MODEL", "GELAB_DATA", "OUTPUT", "NPROC_PER_NODE", "RESUME", "MAX_PIXELS", "TEMPLATE", "ADAPTER", "ENGINE")
-USERS += ("SCENARIO",)
+USERS += ("SCENARIO", "GPUS", "CUDA_VISIBLE_DEVICES")
 USERS += ("NNODES", "NODE_RANK", "MASTER_ADDR", "GUARD_STEPS", "SERVER_HOST", "SERVER_PORT", "LOGIN_DATA", "SIGHT_DATA")
 
 FAKE_SWIFT = """#!{python} -S
@@ -133,6 +133,30 @@ def test_every_flag_is_one_of_the_hosts(told, classes, recipe):
     argv = told(recipe)["argv"]
     known = {field.name for field in dataclasses.fields(classes[argv[0]])}
     assert set(flags(argv)) - known == set()
+
+
+OURS = [path for path in TRAINING if "training_machine" in TEXT[path]]
+
+
+@pytest.mark.parametrize("recipe", OURS, ids=name)
+def test_one_gpu_is_one_variable(told, recipe):
+    """No package of requirements-gpu.txt but vLLM, float32 weights where all are trained; the rest as it was."""
+    usual, alone = told(recipe)["argv"], told(recipe, GPUS="1")["argv"]
+    more = alone[len(usual) :]
+    assert alone[: len(usual)] == usual and more[:4] == ["--deepspeed", "", "--attn_impl", "sdpa"]
+    assert more[4:] == (["--torch_dtype", "float32", "--bf16", "true"] if "full" in flags(usual)["tuner_type"] else [])
+    assert told(recipe, "--attn_impl", "eager", GPUS="1")["argv"] == [*alone, "--attn_impl", "eager"]
+
+
+@pytest.mark.parametrize("recipe", OURS, ids=name)
+def test_one_process_sees_one_gpu(told, recipe):
+    """Over several that it sees, ms-swift would spread the model layer by layer."""
+
+    def seen(**environment):
+        return told(recipe, **environment)["env"].get("CUDA_VISIBLE_DEVICES")
+
+    assert seen() == "0" and seen(NPROC_PER_NODE="2") is None
+    assert [seen(CUDA_VISIBLE_DEVICES=given) for given in ("", "3", "1,2")] == ["", "3", "1,2"]
 
 
 @every_recipe

@@ -477,3 +477,17 @@ def test_what_no_look_at_files_can_tell_is_one_line_too(ask, tiny_model, tmp_pat
     done = ask("probe", tmp_path / "out", "--engine", "transformers", "--model", folder)
     assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
     assert f"{folder}: the model cannot be loaded (" in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.slow  # loads torch and ms-swift
+def test_a_run_is_not_continued_on_another_device_or_version(cli, tiny_model, small_data, tmp_path):
+    """Sums in bfloat16, or by another torch, would mix with those that are there."""
+    run = tmp_path / "out"
+    data = ["--engine", "transformers", "--model", tiny_model, "--data", small_data / "eval_ood.jsonl", "--out", run]
+    ask = [*data, "--limit", 2, "--max-new-tokens", 2]
+    assert cli("eval/gelab_static.py", *ask).returncode == 0
+    record = read_json(run / "run.json")
+    assert record["runs_on"].keys() == {"device", "dtype", "torch", "transformers", "ms-swift"}
+    write_json(run / "run.json", record | {"runs_on": record["runs_on"] | {"dtype": "float16"}})
+    done = cli("eval/gelab_static.py", *ask)
+    assert done.returncode == 2 and "holds a run with another runs_on; " in done.stderr.splitlines()[-1]

@@ -63,4 +63,5 @@ args=(
     --logging_steps 1                   # [authors]
     --report_to tensorboard
 )
-swift sft "${args[@]}" "${resume[@]}" "$@"
+training_machine full
+swift sft "${args[@]}" "${resume[@]}" "${machine[@]}" "$@"

@@ -100,4 +100,5 @@ args=(
     --log_completions true              # [authors] every answer with its rewards: completions.jsonl
     --report_to tensorboard
 )
-swift rlhf "${args[@]}" "${tuner[@]}" "${engine[@]}" "${resume[@]}" "$@"
+training_machine "${ADAPTER:+lora}"
+swift rlhf "${args[@]}" "${tuner[@]}" "${engine[@]}" "${resume[@]}" "${machine[@]}" "$@"

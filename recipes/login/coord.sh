@@ -68,4 +68,5 @@ args=(
     --logging_steps 1                   # [yaml]
     --report_to tensorboard
 )
-swift sft "${args[@]}" "${resume[@]}" "$@"
+training_machine lora
+swift sft "${args[@]}" "${resume[@]}" "${machine[@]}" "$@"

@@ -20,9 +20,10 @@ export MAX_PIXELS="${MAX_PIXELS:-486400}"        # 800 x 608; the dataset plugin
 TEMPLATE="${TEMPLATE:-login_qwen3_vl}"           # the rows' own system prompt; login_qwen2_5_vl for Qwen2.5-VL
 export GUARD_STEPS="${GUARD_STEPS:-50}"          # gui_guard ends a run without differences in reward for so many steps
 
-tuner=(--tuner_type full --learning_rate 1e-6)
+# without DeepSpeed, bfloat16 weights would lose steps so small; products are in bfloat16, vLLM generates in float32
+tuner=(--tuner_type full --learning_rate 1e-6 --torch_dtype float32 --bf16 true)
 if [[ -n "${ADAPTER:-}" ]]; then                 # LoRA goes on from that adapter, and KL is measured against it
-    tuner=(--tuner_type lora --learning_rate 1e-5 --adapters "$ADAPTER" --ref_adapters "$ADAPTER")
+    tuner=(--tuner_type lora --learning_rate 1e-5 --torch_dtype bfloat16 --adapters "$ADAPTER" --ref_adapters "$ADAPTER")
 fi
 
 resume=()
@@ -91,7 +92,6 @@ args=(
     --strict true                       # a bad row stops the run instead of being replaced by another
     --seed 42
 
-    --torch_dtype bfloat16
     --attn_impl sdpa                    # needs no package of its own
     --gradient_checkpointing true
     --dataloader_num_workers 2
@@ -104,4 +104,5 @@ args=(
     --log_completions true              # every answer with its rewards: completions.jsonl
     --report_to tensorboard
 )
-swift rlhf "${args[@]}" "${tuner[@]}" "${engine[@]}" "${resume[@]}" "$@"
+training_machine "${ADAPTER:+lora}"
+swift rlhf "${args[@]}" "${tuner[@]}" "${engine[@]}" "${resume[@]}" "${machine[@]}" "$@"

@@ -73,4 +73,5 @@ args=(
     --logging_steps 10                  # [yaml]
     --report_to tensorboard
 )
-swift sft "${args[@]}" "${resume[@]}" "$@"
+training_machine lora
+swift sft "${args[@]}" "${resume[@]}" "${machine[@]}" "$@"
