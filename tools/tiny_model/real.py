@@ -23,8 +23,12 @@ RANKS = "dashscope/resources/qwen.tiktoken"
 TEMPLATES = {family: f"trl/chat_templates/{family}.jinja" for family in ("qwen2_5_vl", "qwen3_vl")}
 SHA256 = {
     RANKS: "b2b1b8dfb5cc5f024bafc373121c6aba3f66f9a5a0269e243470a1de16a33186",  # pragma: allowlist secret
-    TEMPLATES["qwen2_5_vl"]: "a0bc6f6fc7a29a80017a433e8f03a1cc1236e838a944a2d034295a60c4f2fddb",  # pragma: allowlist secret
-    TEMPLATES["qwen3_vl"]: "3636d0f0bd6bef02654cdffdc447b79cb2cef8ab02cc75267345946291a489e4",  # pragma: allowlist secret
+    TEMPLATES[
+        "qwen2_5_vl"
+    ]: "a0bc6f6fc7a29a80017a433e8f03a1cc1236e838a944a2d034295a60c4f2fddb",  # pragma: allowlist secret
+    TEMPLATES[
+        "qwen3_vl"
+    ]: "3636d0f0bd6bef02654cdffdc447b79cb2cef8ab02cc75267345946291a489e4",  # pragma: allowlist secret
 }
 ROWS = 151_936  # of the embedding: more than there are tokens, as published
 MAX_LENGTH = 32_768  # tokens; the longest of a recipe's lengths twice
