@@ -24,6 +24,7 @@ from data_engine.seeds import rng
 MODELS = {"qwen2_5_vl": Qwen2_5_VLForConditionalGeneration, "qwen3_vl": Qwen3VLForConditionalGeneration}
 CONFIGS = {"qwen2_5_vl": Qwen2_5_VLConfig, "qwen3_vl": Qwen3VLConfig}
 PATCH = {"qwen2_5_vl": 14, "qwen3_vl": 16}  # pixels; 2 x 2 patches make one token
+MAX_POSITIONS = 8192  # tokens
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,9 @@ ROPE = {
 }
 
 
-def make_config(family: str, size: str, ids: dict[str, int], vocab: int, length: int) -> PreTrainedConfig:
+def make_config(
+    family: str, size: str, ids: dict[str, int], vocab: int, length: int = MAX_POSITIONS
+) -> PreTrainedConfig:
     """``ids``: token -> id; ``vocab``: rows of the embedding; ``length``: tokens that a sequence may have."""
     shape = SHAPES[family, size]
     return CONFIGS[family](
