@@ -237,6 +237,20 @@ def test_questions_of_rl_have_the_same_tokens_everywhere(processor, family, aske
     assert len(asked) >= 20 and other == []
 
 
+def test_the_table_of_tokens_counts_as_the_templates_do(processor, family, real_models, gelab, forms, cli):
+    """The longest row of each kind of file, and the longest answer, to the token."""
+    done = cli("tools/token_table.py", real_models[family], gelab, forms[0])
+    assert done.returncode == 0, done.stderr
+    cells = [line.strip("| ").split(" | ") for line in done.stdout.splitlines()[2:]]
+    found = {name.strip("`"): (longest, answer) for name, _, longest, answer, *_ in cells}
+    pairs = templates(processor, family, "train")
+    for benchmark, path in ("gelab", gelab / "eval_ood.jsonl"), ("login", forms[0] / "rows.jsonl"):
+        encoded = [pairs[benchmark][0].encode(row) for _, row in read(path)]
+        longest = max(len(one["input_ids"]) for one in encoded)
+        answer = max(sum(label != -100 for label in one["labels"]) for one in encoded) - 1  # without the newline after
+        assert found[f"{path.parent.name}/{path.name}"] == (str(longest), str(answer))
+
+
 def hostile() -> list[str]:
     path = os.environ.get("GUI_SWIFT_HOSTILE")
     lines = Path(path).read_text(encoding="utf-8").splitlines() if path else []

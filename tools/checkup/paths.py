@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import checkpoint
@@ -43,9 +44,9 @@ def check_engine() -> Finding:
     """The version that the evaluation's engine needs."""
     try:
         checkpoint.check_transformers()
-    except DataError as error:
+    except (DataError, PackageNotFoundError) as error:
         what, _, mend = str(error).partition("; ")
-        return fault("evaluation engine", what, mend)
+        return fault("evaluation engine", what, mend or "pip install -r requirements.txt")
     return ok("evaluation engine", "transformers is new enough for it")
 
 
