@@ -21,6 +21,7 @@ from data_engine.geometry import Size
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 REPO = Path(__file__).resolve().parents[1]
 STATIC = "eval/gelab_static.py"
+WORD = "test-word-1234"  # stands for a key
 PIXELS = 224 * 224
 PICTURE = {"qwen2_5_vl": 8 * 8, "qwen3_vl": 7 * 7}  # tokens of a page
 CPU = [
@@ -120,7 +121,7 @@ def test_a_server_answers_as_our_engine(cli, real_models, data, tmp_path):
         served = cli(
             *(*flags, "--engine", "openai", "--model", "tiny", "--out", tmp_path / "served"),
             *("--cache", tmp_path / "cache"),
-            **{"OPENAI_API_KEY": "none", "OPENAI_BASE_URL": address, "NO_PROXY": "127.0.0.1"},
+            **{"OPENAI_API_KEY": WORD, "OPENAI_BASE_URL": address, "NO_PROXY": "127.0.0.1"},
         )
     assert served.returncode == 0, served.stderr
     said = [
