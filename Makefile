@@ -35,7 +35,7 @@ test-fast: install  ## run the tests that train nothing
 
 test-real: install  ## run the tests with the families' own tokenizers, which it lays into build/real
 	$(BIN)/python -m pip install --quiet --no-deps --upgrade --target build/real -r tests/requirements-real.txt
-	$(BIN)/python -m pytest -m real $(PYTEST_ARGS)
+	$(BIN)/python -m pytest tests/test_real.py tests/test_real_runs.py $(PYTEST_ARGS)
 
 lint: install  ## ruff, shellcheck, codespell, secret scan
 	$(BIN)/ruff check .
