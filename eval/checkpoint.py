@@ -93,6 +93,10 @@ def temperatures_of(requests: Sequence[Request], temperature: float | Sequence[f
 class Transformers(Checkpoint):
     """ms-swift's TransformersEngine, on the first GPU that is visible, if there is one."""
 
+    def __init__(self, settings: Settings, max_pixels: int | None):
+        check_transformers()
+        super().__init__(settings, max_pixels)
+
     @cached_property
     def engine(self):
         import torch
@@ -158,6 +162,16 @@ class Transformers(Checkpoint):
     def _text(self, said: list[int]) -> str:
         pad = self.engine.tokenizer.pad_token_id
         return self.engine.template.decode_generate_ids([token for token in said if token != pad])
+
+
+def check_transformers() -> None:
+    """Raises DataError before transformers 5.18, which does not take features of pictures (``mm_encoder_outputs``)."""
+    there = version("transformers")
+    if tuple(map(int, there.split(".")[:2])) < (5, 18):
+        raise DataError(
+            f"--engine transformers: transformers {there} is installed, 5.18 or newer is needed; pip install -r"
+            " requirements.txt, or take another engine"
+        )
 
 
 def batches(requests: Sequence[Request], size: int) -> Iterator[dict[tuple, list[int]]]:

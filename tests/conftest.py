@@ -145,3 +145,19 @@ def tiny_model(tmp_path_factory) -> Path:
     script = REPO / "tools" / "make_tiny_model.py"
     subprocess.run([sys.executable, str(script), str(out), "--family", "qwen2_5_vl", "--size", "2m"], check=True)
     return out
+
+
+@pytest.fixture(scope="session")
+def real_models(tmp_path_factory) -> dict[str, Path]:
+    """Family -> a tiny checkpoint with the family's own tokenizer, where `make test-real` has laid its packages."""
+    packages = Path(os.environ.get("GUI_SWIFT_REAL") or REPO / "build" / "real")
+    if not packages.is_dir():
+        pytest.skip(f"{packages} is not there: `make test-real` lays the packages with the families' tokenizers there")
+    folder = tmp_path_factory.mktemp("real")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(REPO / "tools"))
+        from make_tiny_model import FAMILIES, make_real
+
+        for family in FAMILIES:
+            make_real(folder / family, family)
+    return {family: folder / family for family in FAMILIES}

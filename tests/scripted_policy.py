@@ -1,8 +1,9 @@
 """A plugin for tests: ``--external_plugins register.py scripted_policy.py``. Answers come from BEHAVIOURS, not a model.
 
 Only the sampler is replaced: the host still encodes, decodes, rolls out, scores and trains. The n-th trajectory of a
-rollout plays the n-th behaviour; with SCRIPTED_ROLLOUTS=k only the first k rollouts are scripted, then the model
-samples. What the trainer encodes is written to OUTPUT/encoded.jsonl.
+rollout plays the n-th behaviour, or the n-th that SCRIPTED_BEHAVIOURS names ("perfect,image tag"); with
+SCRIPTED_ROLLOUTS=k only the first k rollouts are scripted, then the model samples. What the trainer encodes is written
+to OUTPUT/encoded.jsonl.
 """
 
 import json
@@ -108,7 +109,8 @@ class Script:
 
 class GelabScript(Script):
     def __init__(self, graph: PageGraph, rollouts: int):
-        super().__init__(BEHAVIOURS, rollouts)
+        names = os.environ.get("SCRIPTED_BEHAVIOURS")
+        super().__init__({name: BEHAVIOURS[name] for name in names.split(",")} if names else BEHAVIOURS, rollouts)
         self.graph = graph
 
     def answer(self, uuid: str, behaviour: Callable[[View], list[str]], turn: int, prompt: str) -> list[str]:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from data_engine.dataset import read_json, read_rows, sha256, write_json, write_rows
+from data_engine.dataset import DataError, read_json, read_rows, sha256, write_json, write_rows
 from data_engine.gelab.build import build
+from data_engine.gelab.write import write
 from data_engine.geometry import Size
 
 TOOLS = Path(__file__).resolve().parents[1] / "tools"
@@ -216,13 +217,19 @@ def test_a_template_of_another_family(examine, qwen3, tiny_model, small_data, fo
     assert examine(tiny_model, small_data)[1] == {}
 
 
+def test_a_template_of_another_benchmark(examine, tiny_model, small_data):
+    """Recipes cut their own benchmark's name off, and what is left is no model type."""
+    _, faults, _ = examine(tiny_model, small_data, "--template", "login_qwen2_5_vl")
+    assert "recipes make --model_type login_qwen2_5_vl of it, which is none" in faults["family"][0]
+
+
 def test_a_folder_with_a_name_of_its_own(examine, qwen3, forms, tmp_path):
     """The architecture fits three of ms-swift's types, and the name none: config.json decides, TEMPLATE in recipes."""
     model = Path(shutil.copytree(qwen3, tmp_path / "my-model"))
     code, faults, found = examine(model, forms, "--rows", 4)
     assert (code, faults) == (0, {})
     (said,) = [one["what"] for one in found if one["check"] == "family"]
-    assert said == "qwen3_vl (TEMPLATE is not set: export TEMPLATE=login_qwen3_vl to train)"
+    assert said == "qwen3_vl, --model_type qwen3_vl (TEMPLATE is not set: export TEMPLATE=login_qwen3_vl to train)"
 
 
 def adapter(folder: Path, args: object, config: object) -> Path:
@@ -362,7 +369,76 @@ def test_half_written_results(examine, cli, tiny_model, small_data, tmp_path):
     assert done.returncode == 2 and "predictions.jsonl:3: not a JSON object" in done.stderr
 
 
+def test_pages_below_the_checkpoints_own_minimum(examine, qwen3, tmp_path):
+    """Those of Qwen3-VL as published; 224 x 224 are 50,176 pixels. The file of either version of transformers rules."""
+    build(tmp_path / "world", tree=(5, 2, 1), seed=7, page_size=Size(224, 224))
+    write(tmp_path / "world", tmp_path / "data")
+    model = Path(shutil.copytree(qwen3, tmp_path / "model"))
+    said = {one["check"]: one for one in examine(model, tmp_path / "data", "--rows", 4)[2]}
+    assert said["small pages"]["level"] == "ok"
+    for name in "preprocessor_config.json", "processor_config.json":
+        config = read_json(model / name)
+        (config.get("image_processor") or config)["size"]["shortest_edge"] = 65_536
+        write_json(model / name, config)
+    for name in "preprocessor_config.json", "processor_config.json":
+        code, _, found = examine(model, tmp_path / "data", "--rows", 4)
+        (said,) = [one for one in found if one["check"] == "small pages"]
+        assert (code, said["level"]) == (0, "warning")
+        assert f"224x224 is less than the 65,536 pixels of {model / name}" in said["what"]
+        assert said["mend"].startswith("build pages of 256x256 or more")
+        (model / "preprocessor_config.json").unlink(missing_ok=True)
+
+
+def test_pure_bfloat16_with_a_small_learning_rate(examine, tiny_model, small_data):
+    flags = ["--deepspeed", "none", "--learning_rate", "1e-6", "--rows", 4]
+    _, faults, _ = examine(tiny_model, small_data, *flags)
+    assert faults == {"precision": ["pure bfloat16: a step of --learning_rate 1e-06 changes 1.9% of the weights"]}
+    for mended in (
+        ["--torch_dtype", "float32"],
+        ["--learning_rate", "1e-3"],
+        ["--tuner", "lora"],
+        ["--deepspeed", "zero3"],
+    ):
+        assert examine(tiny_model, small_data, *flags, *mended)[1] == {}
+
+
+def test_an_older_transformers(examine, cli, tiny_model, small_data, monkeypatch, capsys):
+    """Named by the doctor, refused by the engine, before the model is loaded."""
+    import checkpoint
+    from settings import Settings
+
+    monkeypatch.setattr(checkpoint, "version", lambda name: {"transformers": "5.17.2"}[name])
+    _, faults, found = examine(tiny_model, small_data)
+    assert faults["evaluation engine"][0].endswith("transformers 5.17.2 is installed, 5.18 or newer is needed")
+    assert "both paths" in faults
+    with pytest.raises(DataError, match="5.18 or newer is needed; pip install"):
+        checkpoint.Transformers(Settings(engine="transformers", model=str(tiny_model)), None)
+    monkeypatch.setattr(checkpoint, "version", lambda name: "6.0.0.dev0")
+    checkpoint.check_transformers()
+
+
 # ---- the machine
+
+
+def test_a_tracker_is_looked_at_only_if_training_reports_to_it(doctor, monkeypatch, tiny_model, small_data):
+    asked = []
+    monkeypatch.setattr(doctor.machine, "check_versions", lambda pinned: asked.append(set(pinned)) or [])
+    for flags in [], ["--report_to", "wandb"], ["--report_to", "none"]:
+        args = doctor.parser().parse_args(["--model", str(tiny_model), "--data", str(small_data), *flags])
+        next(doctor.findings(args))
+    assert [found & {"wandb", "tensorboard"} for found in asked] == [{"tensorboard"}, {"wandb"}, set()]
+    assert all("torch" in found for found in asked)
+
+
+def test_how_many_bfloat16_weights_move(doctor):
+    """Counted: normal weights in bfloat16, a step up, rounded again."""
+    import torch
+
+    torch.manual_seed(0)
+    weights = (torch.randn(2_000_000) * 0.02).bfloat16()
+    for rate in (1e-6, 1e-5, 1e-4):
+        counted = (weights + torch.tensor(rate).bfloat16() != weights).float().mean().item()
+        assert doctor.machine.moved(rate) == pytest.approx(counted, rel=0.1)
 
 
 def test_versions(doctor):
@@ -389,6 +465,9 @@ def test_memory_by_hand(doctor):
     need = doctor.machine.need
     assert need(shape, "full", 0, 1) == 16 * 0.75 + 2 * 0.25 + 1.5
     assert need(shape, "full", 0, 1, devices=5) == 12.5 / 5 + 1.5
+    pure, master = doctor.machine.How(False), doctor.machine.How(False, "float32")
+    assert need(shape, "full", 0, 1, devices=5, how=pure) == 8 * 0.75 + 2 * 0.25 + 1.5  # nothing is shared out
+    assert need(shape, "full", 0, 1, how=master) == 16 * 0.75 + 4 * 0.25 + 1.5
     assert need(shape, "lora", 0, 1) == 2 + 16 * 16 * 2**22 / 2**30 + 1.5  # rank 16: one GiB of states
     assert need(shape, "none", 0, 1, on_gpu=False) == 4
     # 2^20 tokens: each 1 + 8 + 3 numbers of two bytes, and one logit with its gradient, 8 bytes
@@ -399,4 +478,5 @@ def test_too_little_memory_names_what_would_fit(doctor):
     shape = doctor.machine.Shape(2**30, 2**28, linear=2**22, hidden=1, layers=1, intermediate=1, vocabulary=1)
     found = list(doctor.machine.check_memory(shape, "full", 1, 1, [("GPU", 8.0, 8.0)]))
     (said,) = [one for one in found if one.level == "FAULT"]
+    assert any("14.0 GiB with ZeRO-3, 8.0 GiB with bfloat16 without DeepSpeed, 14.5 GiB" in one.what for one in found)
     assert said.what == "full tuning needs about 14.0 GiB, 8.0 are free" and "LoRA and inference would fit" in said.mend

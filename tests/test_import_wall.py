@@ -35,6 +35,7 @@ DOORS = {
     "eval/decode.py": {"torch"},  # its sampling loop
     "tools/make_tiny_model.py": {"torch", "transformers"},  # makes a checkpoint
     "tools/tiny_model": {"torch", "transformers"},  # its parts
+    "tools/token_table.py": {"transformers"},  # the tokenizer whose tokens it counts
     "tools/ship_base.py": {"torch"},  # casts the weights of one
     "tools/bench_eval.py": {"eval"},  # times it
     "tools/bench_rl.py": {"swift_plugins"},  # times them

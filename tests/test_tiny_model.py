@@ -165,6 +165,8 @@ def test_made_again_it_is_kept_or_refused(models, cli):
         (["--family", "gpt", "--size", "2m"], "invalid choice: 'gpt'"),
         (["--family", "qwen3_vl", "--size", "7b"], "invalid choice: '7b'"),
         (["--family", "qwen3_vl"], "--size"),
+        (["--family", "qwen3_vl", "--size", "2m", "--tokenizer", "real"], "has one size"),
+        (["--from-base", "--tokenizer", "real"], "of the shipped model; leave these flags out"),
     ],
 )
 def test_bad_arguments_are_refused_in_one_line(cli, tmp_path, arguments, message):
@@ -172,6 +174,18 @@ def test_bad_arguments_are_refused_in_one_line(cli, tmp_path, arguments, message
     assert result.returncode == 2
     assert message in result.stderr and result.stderr.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("there, message", [(False, "not there; pip install"), (True, "another file than")])
+def test_the_familys_own_tokenizer_without_its_package_is_one_line(cli, tmp_path, there, message):
+    packages, out = tmp_path / "packages", tmp_path / "out"
+    (packages / "dashscope" / "resources").mkdir(parents=True)
+    if there:
+        (packages / "dashscope" / "resources" / "qwen.tiktoken").write_text("IQ== 0\n")
+    arguments = ["--family", "qwen3_vl", "--tokenizer", "real"]
+    result = cli("tools/make_tiny_model.py", out, *arguments, GUI_SWIFT_REAL=str(packages))
+    assert (result.returncode, result.stderr.count("\n")) == (2, 1) and message in result.stderr
+    assert f"--target {packages} -r" in result.stderr and not out.exists()
 
 
 def test_a_folder_of_something_else_is_left_alone(cli, tmp_path):

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from checkup import data, machine
+from checkup import data, machine, paths
 from checkup.findings import FAULT, Finding, fault
 
 from data_engine.benchmark import Benchmark
@@ -40,9 +40,26 @@ def parser() -> Parser:
     usual = ", ".join(f"{one.tuner} for {one.title}" for one in BENCHMARKS)
     train.add_argument("--tuner", choices=("full", "lora", "none"), help=f"default: {usual}")
     train.add_argument("--batch", type=positive, default=2, metavar="N", help="its --per_device_train_batch_size")
+    train.add_argument(
+        "--deepspeed", choices=("zero3", "none"), default="zero3", help="its --deepspeed; none: given ''"
+    )
+    train.add_argument("--torch_dtype", choices=tuple(machine.PLAIN), default="bfloat16", help="its --torch_dtype")
+    train.add_argument("--learning_rate", type=rate, default=1e-5, metavar="RATE", help="its --learning_rate")
+    train.add_argument("--report_to", nargs="*", default=["tensorboard"], metavar="NAME", help="its --report_to")
     parser.add_argument("--rows", type=positive, default=20, metavar="N", help="gold rows to send both ways")
     parser.add_argument("--json", action="store_true", help="print the findings as JSON")
     return parser
+
+
+def rate(text: str) -> float:
+    """An argparse type: a learning rate, between 0 and 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no learning rate: give a number between 0 and 1, such as 1e-5")
+    return value
 
 
 def findings(args: argparse.Namespace) -> Iterator[Finding]:
@@ -51,7 +68,11 @@ def findings(args: argparse.Namespace) -> Iterator[Finding]:
     base = base_folder(args.model)
     if args.world and not benchmark.world_kind:
         raise DataError(f"--world {args.world}: rows of {benchmark.title} have no world; leave it out")
-    yield from machine.check_versions(machine.pins((machine.REPO / "requirements.txt").read_text(encoding="utf-8")))
+    pins = machine.pins((machine.REPO / "requirements.txt").read_text(encoding="utf-8"))
+    unused = set(machine.TRACKERS).difference(args.report_to)
+    yield from machine.check_versions({name: pin for name, pin in pins.items() if name not in unused})
+    engine = paths.check_engine()
+    yield engine
     pixels = data.check_max_pixels(args.data, manifest)
     yield pixels
     ours = f"{benchmark.name}_{read_object(base / 'config.json').get('model_type')}"
@@ -69,7 +90,7 @@ def findings(args: argparse.Namespace) -> Iterator[Finding]:
         yield walkable
     if args.out:
         yield from data.check_run(args.out, args.model, manifest)
-    if any(one.level == FAULT for one in [pixels, family, weights, *proof]):
+    if any(one.level == FAULT for one in [engine, pixels, family, weights, *proof]):
         yield fault("both paths", "not walked: data and weights come first", "mend the faults above, and run it again")
         return
     if walkable and walkable.level == FAULT:
@@ -87,9 +108,8 @@ def both_paths(
 ) -> Iterator[Finding]:
     """The gold rows as training and as evaluation sees them, each with its template; then the memory that the longest
     of them needs."""
-    from checkup import paths
-
     rows = data.gold_rows(args.data, benchmark, args.rows)
+    yield data.check_small_pages(base, args.data, rows)
     paths.quiet()
     try:
         evaluation = paths.Evaluation(args.model, templates[1], manifest["max_pixels"], len(rows))
@@ -104,7 +124,9 @@ def both_paths(
         yield fault("both paths", f"{name}: {error}", "mend what it names: the checkpoint's files, or --template")
         return
     tuner = args.tuner or benchmark.tuner
-    yield from machine.check_memory(machine.shape_of(base), tuner, checkup.longest, args.batch, machine.gpus())
+    how = machine.How(args.deepspeed == "zero3", args.torch_dtype)
+    yield machine.check_precision(tuner, how, args.learning_rate)
+    yield from machine.check_memory(machine.shape_of(base), tuner, checkup.longest, args.batch, machine.gpus(), how)
 
 
 @command("doctor")

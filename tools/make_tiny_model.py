@@ -1,10 +1,13 @@
 """Make a tiny Qwen-VL checkpoint, which ms-swift treats as the real family.
 
     python tools/make_tiny_model.py OUT --family qwen2_5_vl|qwen3_vl --size 2m|4m|10m|50m [--seed 0] [--vocab 768]
+    python tools/make_tiny_model.py OUT --family qwen2_5_vl|qwen3_vl --tokenizer real [--seed 0]
     python tools/make_tiny_model.py OUT --from-base [pages|forms|marks|words]
 
-The first has random weights ("from scratch"); the second is a copy of a shipped model that sees: assets/tiny-base
-GE-Lab's pages, tiny-forms login forms, tiny-marks login forms with Set-of-Marks numbers, tiny-words words.
+The first two have random weights ("from scratch"); around those of the second is what a checkpoint of the family has:
+the vocabulary of 151,936 rows with its ids, the chat template and the limits of a picture (`make test-real` fetches the
+packages that hold them). The third is a copy of a shipped model that sees: assets/tiny-base GE-Lab's pages, tiny-forms
+login forms, tiny-marks login forms with Set-of-Marks numbers, tiny-words words.
 Same arguments, same bytes. The folder appears whole or not at all. The host needs two flags with it, because it goes
 by folder names and by Qwen's own token ids:
 
@@ -18,6 +21,8 @@ import json
 import os
 import shutil
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from data_engine.cli import Parser, command, positive, whole
@@ -34,30 +39,49 @@ MARK = "tiny_model.json"  # what the folder was made from
 KIND = "tiny-base"  # of the manifest beside the base's files
 SIZES = {"2m": 2_000_000, "4m": 3_500_000, "10m": 10_000_000, "50m": 50_000_000}  # parameters, +-25 %
 FAMILIES = ("qwen2_5_vl", "qwen3_vl")
-PIXELS = {"shortest_edge": 56 * 56, "longest_edge": 12_845_056}  # of a picture; MAX_PIXELS rules in ms-swift
+PIXELS = {"shortest_edge": 56 * 56, "longest_edge": 12_845_056}  # tiny: of a picture; MAX_PIXELS rules in ms-swift
 VOCAB = 768  # tokens: phrases and names are one each, and the merges are few
 
 
 def make(out: Path, family: str, size: str, seed: int = 0, vocab: int = VOCAB) -> dict:
     """Write the checkpoint ``out`` unless it is there already, and return its mark."""
-    from tiny_model import shapes, vocabulary
+    from tiny_model import vocabulary
 
     text = hashlib.sha256("\n".join(vocabulary.corpus()).encode()).hexdigest()
     arguments = {"family": family, "size": size, "seed": seed, "vocab": vocab, "text_sha256": text}
+    tokenizer = partial(vocabulary.make_tokenizer, family, vocab)
+    return _make(out, arguments, tokenizer, vocab, PIXELS, vocabulary.NEVER_SAID)
+
+
+def make_real(out: Path, family: str, seed: int = 0) -> dict:
+    """The same around the family's own tokenizer, whose model says any token."""
+    from tiny_model import real
+
+    arguments = {"family": family, "size": "real", "seed": seed, "files_sha256": real.hashes(family)}
+    return _make(out, arguments, partial(real.make_tokenizer, family), real.ROWS, real.PIXELS[family], [])
+
+
+def _make(
+    out: Path, arguments: dict, make_tokenizer: Callable, rows: int, pixels: dict[str, int], never_said: list[str]
+) -> dict:
+    """``rows`` of the embedding, ``pixels`` of a picture."""
+    from tiny_model import shapes
+
+    family = arguments["family"]
     if (mark := _mark_of(out)) is not None:
         if mark["arguments"] != arguments:
             raise DataError(
                 f"{out}: made with other arguments, {_differences(mark['arguments'], arguments)}; remove it"
             )
         return mark | {"new": False}
-    tokenizer = vocabulary.make_tokenizer(family, vocab)
-    config = shapes.make_config(family, size, tokenizer.get_vocab(), len(tokenizer))
-    model = shapes.make_model(family, config, seed)
+    tokenizer = make_tokenizer()
+    config = shapes.make_config(family, arguments["size"], tokenizer.get_vocab(), rows, tokenizer.model_max_length)
+    model = shapes.make_model(family, config, arguments["seed"])
     mark = {"arguments": arguments, "parameters": model.num_parameters()}
     with only_writer(out) as scratch, scratch() as folder:
-        model.generation_config = _generation_config(tokenizer, vocabulary.NEVER_SAID)
+        model.generation_config = _generation_config(tokenizer, never_said)
         model.save_pretrained(folder)
-        processor = _processor(family, tokenizer, shapes.PATCH[family])
+        processor = _processor(family, tokenizer, shapes.PATCH[family], pixels)
         processor.save_pretrained(folder)
         processor.image_processor.save_pretrained(folder)  # preprocessor_config.json, for readers older than the pin
         mark = _marked(folder, mark)
@@ -116,15 +140,15 @@ def _generation_config(tokenizer, never_said: list[str]):
         bos_token_id=ids("<|endoftext|>"),
         eos_token_id=ids("<|im_end|>"),
         pad_token_id=ids("<|endoftext|>"),
-        suppress_tokens=ids(never_said),
+        suppress_tokens=ids(never_said) or None,
     )
 
 
-def _processor(family: str, tokenizer, patch: int):
-    """The family's own processor, with our tokenizer; no picture of 56 x 56 or more is scaled up."""
+def _processor(family: str, tokenizer, patch: int, pixels: dict[str, int]):
+    """The family's own processor, with this tokenizer and these limits of a picture."""
     import transformers as hf
 
-    pictures = {"patch_size": patch, "merge_size": 2, "temporal_patch_size": 2, "size": PIXELS}
+    pictures = {"patch_size": patch, "merge_size": 2, "temporal_patch_size": 2, "size": pixels}
     if family == "qwen2_5_vl":
         image, video, joint = hf.Qwen2VLImageProcessor, hf.Qwen2VLVideoProcessor, hf.Qwen2_5_VLProcessor
     else:
@@ -144,17 +168,21 @@ def parser() -> Parser:
     parser.add_argument("--family", choices=FAMILIES, help="architecture")
     parser.add_argument("--size", choices=tuple(SIZES), help="parameters, about")
     parser.add_argument("--seed", type=whole(), default=0, help="of the weights")
-    parser.add_argument("--vocab", type=positive, default=VOCAB, help="tokens, special ones included")
+    parser.add_argument("--vocab", type=positive, default=VOCAB, help="tiny: tokens, special ones included")
+    parser.add_argument("--tokenizer", choices=("tiny", "real"), default="tiny", help="ours, or the family's own")
     return parser
 
 
 @command("make_tiny_model")
 def main(argv: list[str] | None = None) -> None:
     given = parser().parse_args(argv)
-    if not given.from_base and not (given.family and given.size):
+    real = given.tokenizer == "real"
+    if given.from_base and (given.family or given.size or real):
+        parser().error("--from-base has family, size and tokenizer of the shipped model; leave these flags out")
+    if real and given.size:
+        parser().error("--tokenizer real has one size, 10 million parameters; leave out --size")
+    if not given.from_base and not (given.family and (given.size or real)):
         parser().error("--family and --size are needed, or --from-base")
-    if given.from_base and (given.family or given.size):
-        parser().error("--from-base has the family and size of the shipped model; leave out --family and --size")
     from transformers.utils import logging
 
     logging.disable_progress_bar()
@@ -168,8 +196,12 @@ def copied(out: Path, base: Path) -> str:
 
 
 def made(given: argparse.Namespace) -> str:
-    mark = make(given.out, given.family, given.size, given.seed, given.vocab)
-    what = f"{given.family}, {mark['parameters']:,} parameters, {given.vocab:,} tokens, seed {given.seed}"
+    if given.tokenizer == "real":
+        mark, tokens = make_real(given.out, given.family, given.seed), "the family's own tokenizer"
+    else:
+        mark = make(given.out, given.family, given.size, given.seed, given.vocab)
+        tokens = f"{given.vocab:,} tokens"
+    what = f"{given.family}, {mark['parameters']:,} parameters, {tokens}, seed {given.seed}"
     return f"{given.out}: {what}: " + ("made" if mark["new"] else "is there already, made with the same arguments")
 
 

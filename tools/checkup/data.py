@@ -1,10 +1,13 @@
 """The data: proof of its first rows, MAX_PIXELS, the world, and an evaluation to resume."""
 
 import json
+import math
 import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+
+from PIL import Image
 
 from data_engine.benchmark import Benchmark
 from data_engine.benchmarks import ANSWER_FILES, BENCHMARKS, OF_ROWS
@@ -73,6 +76,38 @@ def check_max_pixels(folder: Path, manifest: dict) -> Finding:
         what = f"MAX_PIXELS={found} in the environment, the rows of {folder} are for {wanted}"
         return fault("MAX_PIXELS", what, f"export MAX_PIXELS={wanted}, or build pages of another size")
     return ok("MAX_PIXELS", f"{wanted}" + ("" if found else f" (not set here: export MAX_PIXELS={wanted} to train)"))
+
+
+def least_pixels(base: Path) -> tuple[Path, int] | None:
+    """(file, pixels) below which the checkpoint's own processor enlarges a picture; None where no file says it."""
+    for name, inner in ("preprocessor_config.json", None), ("processor_config.json", "image_processor"):
+        if (base / name).is_file():
+            config = read_object(base / name)
+            config = config.get(inner) if inner else config
+            size = config.get("size") if isinstance(config, dict) else None
+            least = size.get("shortest_edge") if isinstance(size, dict) else None
+            least = least if least is not None else isinstance(config, dict) and config.get("min_pixels")
+            if isinstance(least, int) and least:
+                return base / name, least
+    return None
+
+
+def check_small_pages(base: Path, folder: Path, rows: list[dict]) -> Finding:
+    """ms-swift sets a minimum of its own; whatever goes by the checkpoint's would see enlarged pages."""
+    found = least_pixels(base)
+    if found is None:
+        return ok("small pages", "the checkpoint names no least number of pixels")
+    file, least = found
+    for name in dict.fromkeys(row["images"][0] for row in rows):
+        with Image.open(folder / name) as picture:
+            width, height = picture.size
+        if width * height < least:
+            what = f"{name}: {width}x{height} is less than the {least:,} pixels of {file}: ms-swift shows it as it is, "
+            what += "a program that goes by that file (transformers alone, other servers) enlarges it"
+            side = math.isqrt(least - 1) + 1
+            mend = f"build pages of {side}x{side} or more, or train, score and serve with ms-swift alone"
+            return warning("small pages", what, mend)
+    return ok("small pages", f"none has less than {least:,} pixels, the checkpoint's own minimum")
 
 
 def check_world(folder: Path, manifest: dict, data: Path) -> Finding:

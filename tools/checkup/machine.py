@@ -1,5 +1,6 @@
 """The machine: versions, GPUs, and how much memory a model needs to be trained."""
 
+import math
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -18,9 +19,11 @@ from .findings import Finding, fault, note, ok, warning
 REPO = Path(__file__).resolve().parents[2]
 GIB = 2**30
 # Bytes for a weight. AdamW: gradient, two moments, and under DeepSpeed a float32 copy of the weight.
-GPU = {"frozen": 2, "trained": 16}  # bfloat16 weights and gradients, float32 copy and moments
-CPU = {"frozen": 4, "trained": 16}  # everything float32
+ZERO3 = {"frozen": 2, "trained": 16}  # bfloat16 weights and gradients, float32 copy and moments
+PLAIN = {"bfloat16": {"frozen": 2, "trained": 8}, "float32": {"frozen": 4, "trained": 16}}  # all of one type
 LORA_RANK = 16  # recipes/gelab/sft_lora.sh; the forms' pages have 8 on two matrices, which need less
+STD = 0.02  # of the weights of a Qwen-VL language model, about
+TRACKERS = ("tensorboard", "wandb")  # --report_to
 SPARE = 1.5  # GiB: CUDA context and what the allocator cannot use
 
 
@@ -52,15 +55,23 @@ def check_versions(pinned: dict[str, str]) -> Iterator[Finding]:
 
 
 def check_family(base: Path, ours: str, template: str | None) -> Finding:
-    """The checkpoint's family against the template of training, of whose name recipes make ms-swift's --model_type.
+    """The checkpoint's family against the template of training, of whose name recipes make ms-swift's --model_type:
+    the architecture of Qwen3-VL alone does not tell it.
 
     ``ours``: the template for this benchmark and family; ``template``: the one that training is given, if it is known.
     """
     family = read_object(base / "config.json").get("model_type")
+    given = (template or ours).removeprefix(f"{ours.partition('_')[0]}_")  # as recipes do: ${TEMPLATE#gelab_}
     if template and template not in (family, *(f"{one.name}_{family}" for one in BENCHMARKS)):
-        what = f"{template} is for another family than {base}, a {family}: training would not load its weights"
+        what = (
+            f"{template} is for another family than {base}, a {family}: --model_type {given} would not load its weights"
+        )
         return fault("family", what, f"export TEMPLATE={ours}")
-    return ok("family", f"{family}" + ("" if template else f" (TEMPLATE is not set: export TEMPLATE={ours} to train)"))
+    if given != family:
+        what = f"{template} is for rows of another benchmark: recipes make --model_type {given} of it, which is none"
+        return fault("family", what, f"export TEMPLATE={ours}")
+    hint = "" if template else f" (TEMPLATE is not set: export TEMPLATE={ours} to train)"
+    return ok("family", f"{family}, --model_type {given}{hint}")
 
 
 def check_weights(model: Path, adapters: Sequence[str] = ()) -> Finding:
@@ -115,24 +126,61 @@ def shape_of(model: Path) -> Shape:
     )
 
 
-def need(shape: Shape, tuner: str, tokens: int, batch: int, devices: int = 1, on_gpu: bool = True) -> float:
+@dataclass(frozen=True)
+class How:
+    """How training is started: --deepspeed zero3 or not, and without it --torch_dtype."""
+
+    zero3: bool = True
+    dtype: str = "bfloat16"
+
+    def bytes_of(self, on_gpu: bool) -> dict[str, int]:
+        """Bytes for a frozen and for a trained weight; a CPU has everything in float32."""
+        return (ZERO3 if self.zero3 else PLAIN[self.dtype]) if on_gpu else PLAIN["float32"]
+
+    def __str__(self) -> str:
+        return "ZeRO-3" if self.zero3 else f"{self.dtype} without DeepSpeed"
+
+
+def need(
+    shape: Shape, tuner: str, tokens: int, batch: int, devices: int = 1, on_gpu: bool = True, how: How = How()
+) -> float:
     """GiB on each device, an estimate. ``tokens``: of the longest row.
 
-    full: all but the vision tower is trained, and with several devices weights, gradients and AdamW states are shared
-    out (ZeRO-3). lora: rank 16 on every matrix of the language model, the weights on each device. none: inference.
+    full: all but the vision tower is trained; with ZeRO-3 and several devices weights, gradients and AdamW states are
+    shared out. lora: rank 16 on every matrix of the language model, the weights on each device. none: inference.
     Activations: one vector a layer and token (gradient checkpointing), one layer worked out again, and the logits with
     their gradient in float32.
     """
-    bytes_of = GPU if on_gpu else CPU
+    bytes_of = how.bytes_of(on_gpu)
     if tuner == "full":
         trained = shape.parameters - shape.tower
-        weights = (bytes_of["trained"] * trained + bytes_of["frozen"] * shape.tower) / devices
+        weights = bytes_of["trained"] * trained + bytes_of["frozen"] * shape.tower
+        weights /= devices if how.zero3 else 1
     else:
         adapter = LORA_RANK * shape.linear if tuner == "lora" else 0
         weights = bytes_of["frozen"] * shape.parameters + bytes_of["trained"] * adapter
     kept = shape.layers * shape.hidden + 8 * shape.hidden + 3 * shape.intermediate
     each = bytes_of["frozen"] * kept + (8 * shape.vocabulary if tuner != "none" else 0)
     return (weights + batch * tokens * each) / GIB + (SPARE if on_gpu else 0)
+
+
+def moved(learning_rate: float) -> float:
+    """Share of bfloat16 weights, normal with STD, that one AdamW step of that rate changes at all.
+
+    The step is about the rate itself. A weight between 2^e and 2^(e+1) has neighbours 2^(e-7) away, and stays unless
+    the step is half of that: 1e-6 moves 1.9 % of the weights, 1e-5 15 %, 1e-4 88 %.
+    """
+    return math.erf(2.0 ** (math.floor(math.log2(256 * learning_rate)) + 1) / STD / math.sqrt(2))
+
+
+def check_precision(tuner: str, how: How, learning_rate: float) -> Finding:
+    """Without DeepSpeed nothing keeps float32 weights beside bfloat16 ones."""
+    share = moved(learning_rate)
+    if tuner == "full" and not how.zero3 and how.dtype == "bfloat16" and share < 0.5:
+        what = f"pure bfloat16: a step of --learning_rate {learning_rate:g} changes {share:.1%} of the weights"
+        return fault("precision", what, "--torch_dtype float32 --bf16 true (float32 weights), or --deepspeed zero3")
+    kept = "an adapter's weights are float32" if tuner == "lora" else f"{how}, --learning_rate {learning_rate:g}"
+    return ok("precision", "nothing is trained" if tuner == "none" else kept)
 
 
 def gpus() -> list[tuple[str, float, float]]:
@@ -153,23 +201,28 @@ def free_memory() -> float:
     return int(found[1]) * 1024 / GIB if found else os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / GIB
 
 
-def check_memory(shape: Shape, tuner: str, tokens: int, batch: int, devices: list) -> Iterator[Finding]:
+def check_memory(
+    shape: Shape, tuner: str, tokens: int, batch: int, devices: list, how: How = How()
+) -> Iterator[Finding]:
     """``devices`` as of ``gpus()``; none: the CPU."""
     count, on_gpu = max(1, len(devices)), bool(devices)
     here = min(free for _, _, free in devices) if devices else free_memory()
     place = f"each of {count} GPUs" if on_gpu else "the CPU (float32)"
-    needs = {how: need(shape, how, tokens, batch, count, on_gpu) for how in ("full", "lora", "none")}
+    needs = {one: need(shape, one, tokens, batch, count, on_gpu, how) for one in ("full", "lora", "none")}
     words = {"full": "full tuning", "lora": "LoRA", "none": "inference"}
-    shown = ", ".join(f"{words[how]} {gib:.1f} GiB" for how, gib in needs.items())
+    shown = ", ".join(f"{words[one]} {gib:.1f} GiB" for one, gib in needs.items())
     assumed = f"{shape.parameters:,} parameters, {batch} x {tokens} tokens, AdamW, gradient checkpointing"
-    yield note("memory", f"estimate for {place}: {shown} ({assumed}, ZeRO-3 if full on several; no vLLM)")
+    yield note("memory", f"estimate for {place}: {shown} ({assumed}, {how}; no vLLM)")
     if on_gpu:
+        ways = [How(), How(False), How(False, "float32")]
+        full = ", ".join(f"{need(shape, 'full', tokens, batch, count, how=way):.1f} GiB with {way}" for way in ways)
+        yield note("memory", f"full tuning on {place}: {full}")
         yield ok("gpu", "; ".join(f"{name}, {free:.0f} of {total:.0f} GiB free" for name, total, free in devices))
     else:
         mend = "nothing, for a tiny model; for a real one, use a machine with a GPU, or check CUDA_VISIBLE_DEVICES"
         yield warning("gpu", "none that torch can use: the CPU will train", mend)
     if needs[tuner] > here:
-        fitting = [words[how] for how in ("lora", "none") if needs[how] <= here and how != tuner]
+        fitting = [words[one] for one in ("lora", "none") if needs[one] <= here and one != tuner]
         mend = "more GPUs, a smaller model or batch" + (f"; {' and '.join(fitting)} would fit" if fitting else "")
         yield fault("memory", f"{words[tuner]} needs about {needs[tuner]:.1f} GiB, {here:.1f} are free", mend)
     else:

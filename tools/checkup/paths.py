@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import checkpoint
@@ -16,7 +17,7 @@ from PIL import Image
 from settings import Settings
 
 from data_engine.benchmark import Benchmark
-from data_engine.dataset import verified_path
+from data_engine.dataset import DataError, verified_path
 from data_engine.episode import Request
 from data_engine.gelab.env import NavigationEpisode
 from data_engine.gelab.tasks import Task
@@ -37,6 +38,16 @@ class Encoded:
     prompt: list[int]
     answer: list[int]
     patches: list[list[int]]
+
+
+def check_engine() -> Finding:
+    """The version that the evaluation's engine needs."""
+    try:
+        checkpoint.check_transformers()
+    except (DataError, PackageNotFoundError) as error:
+        what, _, mend = str(error).partition("; ")
+        return fault("evaluation engine", what, mend or "pip install -r requirements.txt")
+    return ok("evaluation engine", "transformers is new enough for it")
 
 
 class Training:

@@ -49,6 +49,8 @@ SHAPES = {
     ("qwen3_vl", "10m"): Shape(384, 4, 1024, 3, 192, 4, 512),
     ("qwen2_5_vl", "50m"): Shape(768, 7, 2048, 6, 320, 6, 896),
     ("qwen3_vl", "50m"): Shape(768, 6, 2048, 6, 320, 6, 896),
+    ("qwen2_5_vl", "real"): Shape(64, 2, 128, 1, 64, 2, 128),  # nearly all is the embedding of 151,936 rows
+    ("qwen3_vl", "real"): Shape(64, 2, 128, 1, 64, 2, 128),
 }
 HEAD = 64
 # Sections (time, y, x) in the proportion of the real models', which have heads of 128. Qwen2.5-VL's lie one after the
@@ -60,11 +62,13 @@ ROPE = {
 }
 
 
-def make_config(family: str, size: str, ids: dict[str, int], vocab: int) -> PreTrainedConfig:
-    """``ids``: token -> id; ``vocab``: how many tokens there are."""
+def make_config(
+    family: str, size: str, ids: dict[str, int], vocab: int, length: int = MAX_POSITIONS
+) -> PreTrainedConfig:
+    """``ids``: token -> id; ``vocab``: rows of the embedding; ``length``: tokens that a sequence may have."""
     shape = SHAPES[family, size]
     return CONFIGS[family](
-        text_config=_text(family, shape, ids, vocab),
+        text_config=_text(family, shape, ids, vocab, length),
         vision_config=_vision(family, shape),
         image_token_id=ids["<|image_pad|>"],
         video_token_id=ids["<|video_pad|>"],
@@ -75,7 +79,7 @@ def make_config(family: str, size: str, ids: dict[str, int], vocab: int) -> PreT
     )
 
 
-def _text(family: str, shape: Shape, ids: dict[str, int], vocab: int) -> dict:
+def _text(family: str, shape: Shape, ids: dict[str, int], vocab: int, length: int) -> dict:
     text = {
         "vocab_size": vocab,
         "hidden_size": shape.text,
@@ -83,7 +87,7 @@ def _text(family: str, shape: Shape, ids: dict[str, int], vocab: int) -> dict:
         "num_hidden_layers": shape.text_layers,
         "num_attention_heads": shape.text // HEAD,
         "num_key_value_heads": shape.key_heads,
-        "max_position_embeddings": MAX_POSITIONS,
+        "max_position_embeddings": length,
         "tie_word_embeddings": True,
         "bos_token_id": ids["<|endoftext|>"],
         "eos_token_id": ids["<|im_end|>"],

@@ -134,6 +134,13 @@ def _learn(size: int) -> tuple[dict[str, int], list[tuple[str, str]]]:
     return model["vocab"], [tuple(merge) for merge in model["merges"]]
 
 
+def add_special(tokenizer: Qwen2Tokenizer, family: str) -> None:
+    """Add the family's special tokens, in Qwen's order."""
+    own = [*SPECIAL, *PLAIN_OF_FAMILY[family]]
+    tokenizer.add_tokens([AddedToken(token, special=token in SPECIAL, normalized=False) for token in own])
+    tokenizer.add_special_tokens({"eos_token": "<|im_end|>", "extra_special_tokens": SPECIAL[1:]})
+
+
 def make_tokenizer(family: str, size: int) -> Qwen2Tokenizer:
     """A tokenizer of exactly ``size`` tokens: bytes and merges, special ones in Qwen's order, phrases, names."""
     fixed = [*SPECIAL, *PLAIN_OF_FAMILY[family], *phrases()]
@@ -146,8 +153,8 @@ def make_tokenizer(family: str, size: int) -> Qwen2Tokenizer:
     if len(vocab) + len(added) < size:
         raise DataError(f"--vocab {size}: the text to learn from gives {len(vocab) + len(added)} at most; ask for less")
     tokenizer = Qwen2Tokenizer(vocab, merges, unk_token=None, model_max_length=MAX_LENGTH)
-    tokenizer.add_tokens([AddedToken(token, special=token in SPECIAL, normalized=False) for token in fixed])
+    add_special(tokenizer, family)
+    tokenizer.add_tokens([AddedToken(phrase, special=False, normalized=False) for phrase in phrases()])
     tokenizer.add_tokens([AddedToken(word, single_word=True, normalized=False) for word in words])
-    tokenizer.add_special_tokens({"eos_token": "<|im_end|>", "extra_special_tokens": SPECIAL[1:]})
     tokenizer.chat_template = CHAT_TEMPLATE.replace("DEFAULT_SYSTEM", _DEFAULT_SYSTEM[family])
     return tokenizer
