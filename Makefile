@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 DISK ?= 8
+JOBS ?= 2
 STAMP := $(VENV)/.installed
 SCRIPTS = $(shell git ls-files -co --exclude-standard '*.sh' .ci/run)
 # The tests start `swift` and the recipes, which must be this environment's. Absolute, because tests change folders.
@@ -27,15 +28,15 @@ $(STAMP): requirements.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --no-deps -e .
 	touch $@
 
-test: install  ## run all tests (PYTEST_ARGS="-k login -x" narrows them)
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+test: install  ## run all tests, JOBS (2) files at a time (PYTEST_ARGS="-k login -x" narrows them)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
 
 test-fast: install  ## run the tests that train nothing
-	$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not slow" $(PYTEST_ARGS)
 
 test-real: install  ## run the tests with the families' own tokenizers, which it lays into build/real
 	$(BIN)/python -m pip install --quiet --no-deps --upgrade --target build/real -r tests/requirements-real.txt
-	$(BIN)/python -m pytest tests/test_real.py tests/test_real_runs.py $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile tests/test_real.py tests/test_real_runs.py $(PYTEST_ARGS)
 
 lint: install  ## ruff, shellcheck, codespell, secret scan
 	$(BIN)/ruff check .

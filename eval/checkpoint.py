@@ -49,9 +49,7 @@ class Checkpoint:
     @cached_property
     def runs_on(self) -> dict[str, str]:
         """What the model runs on and in; a run that was begun elsewhere is not continued here."""
-        import torch
-
-        on_gpu = torch.cuda.is_available()
+        on_gpu = gpus() > 0
         versions = {name: version(name) for name in ("torch", "transformers", "ms-swift")}
         return {"device": "cuda" if on_gpu else "cpu", "dtype": "bfloat16" if on_gpu else "float32", **versions}
 
@@ -239,6 +237,13 @@ class Vllm(Checkpoint):
 def sample_seed(request: Request, seed: int) -> int:
     """What a sampled request has to itself: 31 bits from the run's seed and its key."""
     return int(rng(seed, "sample", request.key).integers(2**31))
+
+
+def gpus() -> int:
+    """How many this process may use; the driver may list more."""
+    import torch
+
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
 
 
 def set_max_pixels(max_pixels: int | None) -> None:

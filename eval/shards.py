@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from checkpoint import gpus
 from dialects import DIALECTS
 from settings import Settings
 from tqdm import tqdm
@@ -123,9 +124,9 @@ def _start_and_wait(out: Path, name: str, total: int, count: int) -> None:
 
 def _start(out: Path, which: Shard) -> subprocess.Popen:
     """One process, on its own GPU where there are any (more processes than GPUs share them)."""
-    gpus = visible_gpus()
+    names = visible_gpus()
     tie, handle = starter()  # a process whose starter is killed ends, too
-    env = os.environ | tie | ({"CUDA_VISIBLE_DEVICES": gpus[which[0] % len(gpus)]} if gpus else {})
+    env = os.environ | tie | ({"CUDA_VISIBLE_DEVICES": names[which[0] % len(names)]} if names else {})
     folder = _folder(out, which)
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / LOG, "w") as log:
@@ -136,13 +137,9 @@ def _start(out: Path, which: Shard) -> subprocess.Popen:
 
 
 def visible_gpus() -> list[str]:
-    """GPUs of this process: CUDA_VISIBLE_DEVICES, or all that torch sees; the driver may list more than it lets use."""
+    """GPUs of this process: CUDA_VISIBLE_DEVICES, or all that torch may use."""
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if named is not None:
-        return [name for name in named.split(",") if name]
-    import torch
-
-    return [str(i) for i in range(torch.cuda.device_count())]
+    return [str(i) for i in range(gpus())] if named is None else [name for name in named.split(",") if name]
 
 
 def _lines(path: Path) -> int:

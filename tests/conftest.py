@@ -16,7 +16,7 @@ from data_engine.gelab.write import write
 from data_engine.geometry import Size
 
 REPO = Path(__file__).resolve().parents[1]
-os.environ.setdefault("OMP_NUM_THREADS", "2")
+os.environ.setdefault("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.environ else "2")
 # The same examples on every run; no time limit per example, because machines differ.
 settings.register_profile("suite", deadline=None, derandomize=True, database=None)
 settings.load_profile("suite")

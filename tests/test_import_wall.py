@@ -33,6 +33,7 @@ DOORS = {
     "data_engine/benchmarks.py": GROUND,  # the list of them
     "eval/checkpoint.py": HEAVY | {"swift_plugins"},  # the one door to a model; registers our templates
     "eval/decode.py": {"torch"},  # its sampling loop
+    "eval/vision.py": {"torch"},  # its vision tower
     "tools/make_tiny_model.py": {"torch", "transformers"},  # makes a checkpoint
     "tools/tiny_model": {"torch", "transformers"},  # its parts
     "tools/token_table.py": {"transformers"},  # the tokenizer whose tokens it counts
