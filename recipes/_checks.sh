@@ -116,6 +116,8 @@ swift() {   # the program itself, once its words have been looked at; of equal f
         need_output "${given[--output_dir]:-}" "${given[--resume_from_checkpoint]:-}"
     fi
     if [[ -n "${given[--deepspeed]:-}" ]]; then
+        [[ "${given[--optimizer]:-} ${given[--deepspeed]}" != gui_muon\ zero[1-3]* ]] ||
+            stop "--optimizer gui_muon: needs whole matrices, which ${given[--deepspeed]} cuts; give --deepspeed ''"
         need_package "--deepspeed ${given[--deepspeed]}" "--deepspeed ''" deepspeed
     fi
     if [[ "${given[--use_vllm]:-}" == true ]]; then need_package "--use_vllm true" "--use_vllm false" vllm; fi
