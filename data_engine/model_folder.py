@@ -7,6 +7,7 @@ scripts and the doctor both ask here, before anything is loaded or written.
 import json
 import re
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
@@ -36,6 +37,13 @@ class WeightIndex(msgspec.Struct):
     """model.safetensors.index.json: weight -> file."""
 
     weight_map: dict[str, str]
+
+
+class AdapterConfig(msgspec.Struct):
+    """adapter_config.json of a LoRA: the rank of its matrices, and of those that have another."""
+
+    r: Annotated[int, msgspec.Meta(ge=1)]
+    rank_pattern: dict[str, int] = {}
 
 
 # Where
@@ -135,6 +143,12 @@ def check_adapter(folder: Path) -> None:
     if not weights.is_file():
         raise DataError(f"{folder}: no {weights.name}; copy it from the training's output")
     head_of(weights)
+
+
+def lora_rank(folder: Path) -> int:
+    """The largest rank of an adapter's matrices. Raises DataError."""
+    config = read_object(folder / ADAPTER, AdapterConfig, AGAIN)
+    return max([config["r"], *config.get("rank_pattern", {}).values()])
 
 
 # Weights

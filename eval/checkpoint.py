@@ -7,6 +7,7 @@ An answer depends on the checkpoint, the question, ``seed`` and the request's ke
 """
 
 import asyncio
+import atexit
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,9 +24,10 @@ from settings import Settings
 from data_engine.benchmarks import BENCHMARKS
 from data_engine.dataset import DataError, read_json, sha256
 from data_engine.episode import Request
-from data_engine.model_folder import base_and_adapters, check_adapter, check_checkpoint, check_config
+from data_engine.model_folder import base_and_adapters, check_adapter, check_checkpoint, check_config, lora_rank
 from data_engine.seeds import rng
 
+LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # that vllm takes as the largest (its MaxLoRARanks)
 CONTEXT = 8192  # tokens that vllm keeps room for; a question of ours with its picture has 300 to 1,500
 TEMPLATES = {"qwen2_5_vl": "gelab_qwen2_5_vl", "qwen3_vl": "gelab_qwen3_vl"}  # config.json's model_type -> ours
 OURS = {f"{benchmark.name}_{family}" for benchmark in BENCHMARKS for family in TEMPLATES}
@@ -196,6 +198,8 @@ class Vllm(Checkpoint):
         if find_spec("vllm") is None:
             raise DataError("--engine vllm: vllm is not installed; pip install -r requirements-gpu.txt")
         super().__init__(settings, max_pixels)
+        self.gpu_memory_utilization, self.enforce_eager = settings.gpu_memory_utilization, settings.enforce_eager
+        self.rank = max((largest_rank(Path(adapter)) for adapter in self.adapters), default=LORA_RANKS[0])
 
     @cached_property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -207,7 +211,16 @@ class Vllm(Checkpoint):
 
         loading = self.loading() | self.engine_arguments()
         with load_errors(self.base):
-            return VllmEngine(self.base, **loading)
+            engine = VllmEngine(self.base, **loading)
+        atexit.register(self.close)
+        return engine
+
+    def close(self) -> None:
+        """End vllm's processes, and its task on our loop."""
+        self.engine.engine.shutdown()
+        del self.engine.engine  # which else shuts down once more, when most of Python is gone
+        self.loop.run_until_complete(asyncio.sleep(0))
+        self.loop.close()
 
     def engine_arguments(self) -> dict:
         return {
@@ -216,6 +229,9 @@ class Vllm(Checkpoint):
             "max_num_seqs": self.batch_size,
             "max_model_len": CONTEXT,
             "limit_mm_per_prompt": {"image": 1, "video": 0},
+            "max_lora_rank": self.rank,
+            "gpu_memory_utilization": self.gpu_memory_utilization,
+            "enforce_eager": self.enforce_eager,
         }
 
     def answer(self, requests: Sequence[Request], temperature: float | Sequence[float], seed: int) -> list[str]:
@@ -232,6 +248,15 @@ class Vllm(Checkpoint):
     async def _ask(self, questions: list[tuple[Request, float]], seed: int) -> list:
         asked = [(infer_request(r), self.config(heat, sample_seed(r, seed) if heat else None)) for r, heat in questions]
         return await asyncio.gather(*(self.engine.infer_async(*one) for one in asked))
+
+
+def largest_rank(adapter: Path) -> int:
+    """What vllm has to be told for an adapter. Raises DataError where it takes no rank as large."""
+    rank = lora_rank(adapter)
+    if rank > LORA_RANKS[-1]:
+        mend = "merge it (swift export --merge_lora true), or give --engine transformers"
+        raise DataError(f"{adapter}: rank {rank}, and vllm takes {LORA_RANKS[-1]} at most; {mend}")
+    return next(known for known in LORA_RANKS if known >= rank)
 
 
 def sample_seed(request: Request, seed: int) -> int:

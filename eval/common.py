@@ -38,6 +38,15 @@ def engine_flags(parser: argparse.ArgumentParser, engines: tuple[str, ...] = ENG
     parser.add_argument("--seed", type=whole(), default=0, help="of the samples")
     parser.add_argument("--limit", type=positive, help="only the first N rows or tasks")
     parser.add_argument("--json", action="store_true", help="print the metrics as JSON")
+    vllm = parser.add_argument_group("vllm")
+    vllm.add_argument(
+        "--gpu-memory-utilization",
+        type=real(0.01, 1),
+        default=0.9,
+        metavar="X",
+        help="of the GPU; default: %(default)s",
+    )
+    vllm.add_argument("--enforce-eager", action="store_true", help="start sooner, answer more slowly")
     server = parser.add_argument_group("openai and anthropic (--batch-size: requests under way at once)")
     server.add_argument("--price", type=real(0), nargs=2, metavar=("IN", "OUT"), help="US dollars for a million tokens")
     server.add_argument(

@@ -22,6 +22,8 @@ class Settings:
     train_rows      rows that the blind engine reads; None: sft.jsonl beside the data
     max_new_tokens  of an answer, 1 or more
     batch_size      requests or episodes together, at a server those under way at once; 1 or more
+    gpu_memory_utilization  of vllm: share of the GPU's memory that it takes, 0.01 to 1
+    enforce_eager   of vllm: no compilation and no CUDA graphs, so it starts sooner and answers more slowly
     seed            of the samples, 0 or more
     limit           only the first rows or tasks; None: all
     json            print the metrics as JSON
@@ -39,6 +41,8 @@ class Settings:
     train_rows: Path | None = None
     max_new_tokens: int = 256
     batch_size: int = 16
+    gpu_memory_utilization: float = 0.9
+    enforce_eager: bool = False
     seed: int = 0
     limit: int | None = None
     json: bool = False

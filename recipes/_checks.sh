@@ -122,6 +122,8 @@ swift() {   # the program itself, once its words have been looked at; of equal f
             stop "--torch_dtype bfloat16 without DeepSpeed: such weights lose small steps (of 1e-6, 98 %); give$keeping"
     fi
     if [[ -n "${given[--deepspeed]:-}" ]]; then
+        [[ "${given[--optimizer]:-} ${given[--deepspeed]}" != gui_muon\ zero[1-3]* ]] ||
+            stop "--optimizer gui_muon: needs whole matrices, which ${given[--deepspeed]} cuts; give --deepspeed ''$keeping"
         need_package "--deepspeed ${given[--deepspeed]}" "--deepspeed ''$keeping" deepspeed
     fi
     if [[ "${given[--use_vllm]:-}" == true ]]; then need_package "--use_vllm true" "--use_vllm false" vllm; fi

@@ -11,6 +11,7 @@ from torch import nn
 from torch.optim import AdamW, Muon, Optimizer
 
 MUON_RATE = 2.0  # times --learning_rate
+SHARDS = "it needs whole matrices, which ZeRO cuts; give --deepspeed '' or --fsdp fsdp2, or another --optimizer"
 EMBEDDINGS = nn.Embedding  # rows of which a step sees few: AdamW's, though they are matrices
 
 
@@ -62,7 +63,12 @@ def muon_with_adamw(matrices: Iterable, others: Iterable, vectors: Iterable, arg
 
 
 class GuiMuon(OptimizerCallback):
+    """Raises ValueError under DeepSpeed's ZeRO 1 to 3, whose shards of flattened weights are no matrices."""
+
     def create_optimizer(self, model=None) -> Optimizer:
+        deepspeed = self.trainer.accelerator.state.deepspeed_plugin
+        if deepspeed and deepspeed.zero_stage:
+            raise ValueError(f"--optimizer gui_muon: {SHARDS}")
         return muon_with_adamw(*split(model or self.trainer.model), self.args)
 
 

@@ -7,6 +7,7 @@ import swift_plugins.gui_datasets
 import swift_plugins.gui_guard
 import swift_plugins.gui_login
 import swift_plugins.gui_multiturn
+import swift_plugins.gui_no_dropout
 import swift_plugins.gui_optimizer
 import swift_plugins.gui_rewards
 import swift_plugins.gui_template  # noqa: F401  (importing it registers)

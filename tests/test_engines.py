@@ -13,7 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from data_engine.dataset import DataError, read_json, read_rows, write_rows
+from data_engine.dataset import DataError, read_json, read_rows, write_json, write_rows
 from data_engine.episode import Request
 from data_engine.gelab import prompts
 from data_engine.gelab.actions import Click, parse
@@ -323,6 +323,34 @@ def test_vllm_is_started_with_arguments_that_ms_swift_has(vllm):
         "infer_request",
         "request_config",
     ]
+
+
+@pytest.mark.parametrize("r, pattern, told", [(8, {}, 8), (9, {}, 16), (32, {}, 32), (8, {"q_proj": 40}, 64)])
+def test_vllm_is_told_the_rank_of_the_adapter(checkpoint, tmp_path, r, pattern, told):
+    """vllm takes a few ranks alone, and refuses an adapter above the one that it was started with (16)."""
+    write_json(tmp_path / "adapter_config.json", {"r": r, "rank_pattern": pattern})
+    assert checkpoint.largest_rank(tmp_path) == told
+
+
+@pytest.mark.parametrize(
+    "config, line",
+    [
+        ({"r": 513}, "rank 513, and vllm takes 512 at most; merge it"),
+        ({"r": "8"}, "adapter_config.json: r is '8', expected `int`"),
+    ],
+)
+def test_a_rank_that_vllm_does_not_take_is_one_line(checkpoint, tmp_path, config, line):
+    write_json(tmp_path / "adapter_config.json", config)
+    with pytest.raises(DataError, match=line):
+        checkpoint.largest_rank(tmp_path)
+
+
+def test_vllm_is_told_of_memory_and_eager_mode(engines, vllm, tiny_model):
+    given = vllm.engine_arguments()
+    assert (given["gpu_memory_utilization"], given["enforce_eager"]) == (0.9, False)  # vllm's own
+    flags = {"gpu_memory_utilization": 0.5, "enforce_eager": True}
+    given = make(engines, "vllm", model=str(tiny_model), max_pixels=12544, **flags).engine_arguments()
+    assert given | flags == given
 
 
 def test_vllm_asks_what_transformers_asks(vllm, checkpoint, tiny, requests):

@@ -90,3 +90,15 @@ def test_stopped_and_continued_equals_uninterrupted():
     optimizer = made(again)
     optimizer.load_state_dict(saved)
     assert first + train(again, optimizer, range(3, 6)) == whole
+
+
+@pytest.mark.parametrize("stage", [1, 2, 3])
+def test_zero_is_refused_in_one_line(stage):
+    """Its optimizers hold flat shards: Muon would say no more than that it supports 2D parameters alone."""
+    state = SimpleNamespace(deepspeed_plugin=SimpleNamespace(zero_stage=stage))
+    trainer = SimpleNamespace(model=net(), accelerator=SimpleNamespace(state=state))
+    muon = gui_optimizer.GuiMuon(ARGS, trainer)
+    with pytest.raises(ValueError, match="^--optimizer gui_muon: .* ZeRO cuts; give --deepspeed '' or .*optimizer$"):
+        muon.create_optimizer()
+    state.deepspeed_plugin.zero_stage = 0
+    assert isinstance(muon.create_optimizer(), gui_optimizer.Chain)

@@ -229,6 +229,15 @@ def test_packages_that_are_not_installed(start, recipe):
     assert done.returncode == 0 and len(calls) == 1, done.stderr
 
 
+@every_training
+def test_muon_needs_whole_matrices(start, recipe):
+    flags = ["--optimizer", "gui_muon", "--use_vllm", "false", "--attn_impl", "sdpa"]
+    for zero in ("zero1", "zero2", "zero3", "zero3_offload"):
+        line = refused(start(recipe, *flags, "--deepspeed", zero))
+        assert line.startswith(f"--optimizer gui_muon: needs whole matrices, which {zero} cuts; give --deepspeed ''")
+    assert start(recipe, *flags, "--deepspeed", "zero0")[1].returncode == 0
+
+
 def test_the_server_needs_vllm(start):
     assert "vllm is not installed" in refused(start(RECIPES / "gelab/mt_rl_server.sh", packages=False))
 

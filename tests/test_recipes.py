@@ -297,6 +297,7 @@ def test_rl_goes_on_from_a_lora_adapter(told, recipe, checkpoint):
     given = flags(told(recipe, ADAPTER="sft/checkpoint-9", MODEL="base")["argv"])
     assert (given["model"], given["tuner_type"], given["adapters"]) == (["base"], ["lora"], ["sft/checkpoint-9"])
     assert given["ref_adapters"] == given["adapters"]  # or KL would be measured against the base model
+    assert "gui_no_dropout" in given["callbacks"]  # or KL would be above 0 from the start
     resumed = flags(told(recipe, ADAPTER="sft/checkpoint-9", MODEL="base", RESUME=checkpoint)["argv"])
     assert resumed == given | {"resume_from_checkpoint": [checkpoint]}
 

@@ -74,7 +74,7 @@ args=(
     --use_gym_env false                 # the reward comes through gelab_a2b; both would count it twice
     --reward_funcs   gelab_a2b gelab_progress gelab_parse_rate
     --reward_weights 1         0              0     # [3.2.2] sparse A2B; the others are for the log
-    --callbacks gui_guard
+    --callbacks gui_guard gui_no_dropout
 
     --num_generations 8                 # [T8] answers to one question
     --temperature 1.2                   # [T8]

@@ -6,6 +6,7 @@
 # Run:       MODEL=runs/gelab/st_rl/checkpoint-1944 bash recipes/gelab/mt_rl_server.sh
 #            then ENGINE=server bash recipes/gelab/mt_rl.sh, with the same MODEL, on other GPUs or another node
 # Override:  bash recipes/gelab/mt_rl_server.sh --port 8001      (the last flag wins)
+# Stop:      Ctrl-C, or kill PID of this script: its engines end with it. After kill -9: kill -9 -- -GROUP, which ps shows
 #
 # Sources: [3.2.2] the paper's section; ours otherwise. The authors have no server mode.
 set -euo pipefail
@@ -34,4 +35,15 @@ args=(
     --host "${SERVER_HOST:-127.0.0.1}"
     --port "${SERVER_PORT:-8000}"
 )
-swift rollout "${args[@]}" "$@"
+set -m                                  # the server and its engines become a process group, which ends with this script
+swift rollout "${args[@]}" "$@" &
+group=$!
+end_group() {   # first they are asked to; what is left after ten seconds is killed
+    for _ in {1..100}; do kill -- "-$group" 2> /dev/null || return 0; sleep 0.1; done
+    kill -KILL -- "-$group" 2> /dev/null || return 0
+}
+trap end_group EXIT
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 143' TERM
+wait "$group"

@@ -35,6 +35,7 @@ args=(
     --target_modules all-linear         # of the language model: the two towers below stay frozen
     --lora_rank 16
     --lora_alpha 32
+    --lora_dropout 0                    # RL goes on from this adapter, and wants none; the host's default is 0.05
     --freeze_vit true
     --freeze_aligner true
     --freeze_llm false

@@ -60,7 +60,7 @@ args=(
 
     --reward_funcs   gelab_type gelab_coord gelab_intent gelab_format gelab_parse_rate
     --reward_weights 1          1           1            1            0     # [A.4] equal; the last one is for the log
-    --callbacks gui_guard
+    --callbacks gui_guard gui_no_dropout
 
     --num_generations 8                 # [T8] answers to one question
     --temperature 1.2                   # [T8]

@@ -67,7 +67,7 @@ args=(
     --use_gym_env false                 # the reward comes through login_success; both would count it twice
     --reward_funcs   login_success login_progress login_parse_rate
     --reward_weights 1             0              0     # the form accepts, or not; the others are for the log
-    --callbacks gui_guard
+    --callbacks gui_guard gui_no_dropout
 
     --num_generations 8                 # trajectories of one form
     --temperature 1.0                   # one wrong letter of a password loses the form: less than GE-Lab's 1.2
