@@ -61,9 +61,12 @@ class Checkpoint:
 
     def loading(self) -> dict:
         """Arguments of either engine of ms-swift."""
+        import torch
+
         import swift_plugins.register  # noqa: F401  (registers the templates)
 
         return {
+            "torch_dtype": getattr(torch, self.runs_on["dtype"]),
             "adapters": self.adapters,
             "model_type": family_of(self.base),  # Qwen3-VL's architecture alone fits three of ms-swift's model types
             "template_type": self.template,
@@ -99,18 +102,12 @@ class Transformers(Checkpoint):
 
     @cached_property
     def engine(self):
-        import torch
         from swift import TransformersEngine
 
-        place, loading = self.runs_on, self.loading()
+        loading = self.loading()
+        device = self.runs_on["device"].replace("cuda", "cuda:0")  # else ms-swift spreads it over all that it sees
         with load_errors(self.base):
-            return TransformersEngine(
-                self.base,
-                torch_dtype=getattr(torch, place["dtype"]),
-                attn_impl="sdpa",
-                device_map=place["device"].replace("cuda", "cuda:0"),  # else ms-swift spreads it over all that it sees
-                **loading,
-            )
+            return TransformersEngine(self.base, attn_impl="sdpa", device_map=device, **loading)
 
     @cached_property
     def pictures(self):
@@ -119,28 +116,28 @@ class Transformers(Checkpoint):
         return Pictures(self.engine.template.get_base_model(self.engine.model).model, self.engine.processor)
 
     def answer(self, requests: Sequence[Request], temperature: float | Sequence[float], seed: int) -> list[str]:
-        from decode import Rider
+        from decode import Draft
 
-        riders = [
-            Rider(0, heat, rng(seed, "sample", r.key).random(self.max_new_tokens, np.float32) if heat else ())
-            for r, heat in zip(requests, temperatures_of(requests, temperature), strict=True)
+        drafts = [
+            Draft(0, t, rng(seed, "sample", r.key).random(self.max_new_tokens, np.float32) if t else ())
+            for r, t in zip(requests, temperatures_of(requests, temperature), strict=True)
         ]
         for batch in batches(requests, self.batch_size):
-            self._answer_batch(batch, requests, riders)
-        return [self._text(rider.said) for rider in riders]
+            self._answer_batch(batch, requests, drafts)
+        return [self._text(draft.tokens) for draft in drafts]
 
-    def _answer_batch(self, batch: dict[tuple, list[int]], requests: Sequence[Request], riders: list) -> None:
+    def _answer_batch(self, batch: dict[tuple, list[int]], requests: Sequence[Request], drafts: list) -> None:
         for row, asking in enumerate(batch.values()):
             for i in asking:
-                riders[i].row = row
+                drafts[i].row = row
         asked = [infer_request(requests[asking[0]]) for asking in batch.values()]
-        some = [riders[i] for asking in batch.values() for i in asking]
-        hook = partial(self._share, riders=some)
+        some = [drafts[i] for asking in batch.values() for i in asking]
+        hook = partial(self._share, drafts=some)
         with self.pictures.prepared():
             # the method behind infer(), which does not pass a hook on
             self.engine._infer(asked, self.config(temperature=0.0), pre_infer_hook=hook)
 
-    def _share(self, prepared: dict, riders: list) -> dict:
+    def _share(self, prepared: dict, drafts: list) -> dict:
         """Between ms-swift's preparation and ``generate``: known pictures skip the tower, and ``decode`` decodes."""
         from decode import decode
 
@@ -148,7 +145,7 @@ class Transformers(Checkpoint):
         features = self.pictures.features(inputs.pop("pixel_values"))
         ends = config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id]
         inputs["mm_encoder_outputs"] = {"image": features}
-        inputs["custom_generate"] = partial(decode, riders=riders, stop={*ends, *self._stop_tokens(config.stop_words)})
+        inputs["custom_generate"] = partial(decode, drafts=drafts, stop={*ends, *self._stop_tokens(config.stop_words)})
         return prepared
 
     def _stop_tokens(self, words: Sequence[str]) -> list[int]:
@@ -159,9 +156,9 @@ class Transformers(Checkpoint):
             )
         return [known[word] for word in words]
 
-    def _text(self, said: list[int]) -> str:
+    def _text(self, tokens: list[int]) -> str:
         pad = self.engine.tokenizer.pad_token_id
-        return self.engine.template.decode_generate_ids([token for token in said if token != pad])
+        return self.engine.template.decode_generate_ids([token for token in tokens if token != pad])
 
 
 def check_transformers() -> None:
@@ -236,17 +233,17 @@ class Vllm(Checkpoint):
 
     def answer(self, requests: Sequence[Request], temperature: float | Sequence[float], seed: int) -> list[str]:
         """A question that is asked greedily several times is asked once."""
-        heats = temperatures_of(requests, temperature)
+        temperatures = temperatures_of(requests, temperature)
         names = [
-            (r.system, r.prompt, r.image, r.key if heat else None) for r, heat in zip(requests, heats, strict=True)
+            (r.system, r.prompt, r.image, r.key if t else None) for r, t in zip(requests, temperatures, strict=True)
         ]
-        unique = dict(zip(names, zip(requests, heats, strict=True), strict=True))
+        unique = dict(zip(names, zip(requests, temperatures, strict=True), strict=True))
         outs = self.loop.run_until_complete(self._ask(list(unique.values()), seed))
-        said = dict(zip(unique, (out.choices[0].message.content for out in outs), strict=True))
-        return [said[name] for name in names]
+        texts = dict(zip(unique, (out.choices[0].message.content for out in outs), strict=True))
+        return [texts[name] for name in names]
 
     async def _ask(self, questions: list[tuple[Request, float]], seed: int) -> list:
-        asked = [(infer_request(r), self.config(heat, sample_seed(r, seed) if heat else None)) for r, heat in questions]
+        asked = [(infer_request(r), self.config(t, sample_seed(r, seed) if t else None)) for r, t in questions]
         return await asyncio.gather(*(self.engine.infer_async(*one) for one in asked))
 
 

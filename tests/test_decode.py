@@ -23,9 +23,9 @@ def decode():
 SCORES = [[0.5, 0.25, 0.25], [0.0, 0.9, 0.1]]  # probabilities of three tokens, two rows; 0: suppressed
 
 
-def tokens(decode, riders: list[tuple[int, float, float]]) -> list[int]:
+def tokens(decode, drafts: list[tuple[int, float, float]]) -> list[int]:
     """Of (row, temperature, draw)."""
-    return decode.next_tokens(torch.tensor(SCORES).log(), [decode.Rider(r, heat, [draw]) for r, heat, draw in riders])
+    return decode.next_tokens(torch.tensor(SCORES).log(), [decode.Draft(r, t, [draw]) for r, t, draw in drafts])
 
 
 def test_a_draw_is_a_place_in_the_cumulative_probabilities(decode):
