@@ -10,4 +10,5 @@ import swift_plugins.gui_multiturn
 import swift_plugins.gui_no_dropout
 import swift_plugins.gui_optimizer
 import swift_plugins.gui_rewards
-import swift_plugins.gui_template  # noqa: F401  (importing it registers)
+import swift_plugins.gui_template
+import swift_plugins.gui_timer  # noqa: F401  (importing it registers)

@@ -35,6 +35,7 @@ DOORS = {
     "eval/decode.py": {"torch"},  # its sampling loop
     "eval/vision.py": {"torch"},  # its vision tower
     "tools/make_tiny_model.py": {"torch", "transformers"},  # makes a checkpoint
+    "tools/real_shapes.py": {"torch"},  # makes one too
     "tools/tiny_model": {"torch", "transformers"},  # its parts
     "tools/token_table.py": {"transformers"},  # the tokenizer whose tokens it counts
     "tools/ship_base.py": {"torch"},  # casts the weights of one

@@ -79,13 +79,20 @@ def _make(
     model = shapes.make_model(family, config, arguments["seed"])
     mark = {"arguments": arguments, "parameters": model.num_parameters()}
     with only_writer(out) as scratch, scratch() as folder:
-        model.generation_config = _generation_config(tokenizer, never_said)
-        model.save_pretrained(folder)
-        processor = _processor(family, tokenizer, shapes.PATCH[family], pixels)
-        processor.save_pretrained(folder)
-        processor.image_processor.save_pretrained(folder)  # preprocessor_config.json, for readers older than the pin
+        save(folder, family, model, tokenizer, pixels, never_said)
         mark = _marked(folder, mark)
     return mark | {"new": True}
+
+
+def save(folder: Path, family: str, model, tokenizer, pixels: dict[str, int], never_said: list[str]) -> None:
+    """Write what a checkpoint of the family has: weights, configs, tokenizer and processor."""
+    from tiny_model import shapes
+
+    model.generation_config = _generation_config(tokenizer, never_said)
+    model.save_pretrained(folder)
+    processor = _processor(family, tokenizer, shapes.PATCH[family], pixels)
+    processor.save_pretrained(folder)
+    processor.image_processor.save_pretrained(folder)  # preprocessor_config.json, for readers older than the pin
 
 
 def copy_base(out: Path, base: Path) -> dict:
