@@ -81,7 +81,9 @@ def main(argv: list[str] | None = None) -> int:
     for recipe, arguments in known.items():
         for fault in refused(arguments):
             faults.setdefault(fault, []).append(recipe)
-    print(f"{len(known)} recipes, refused: " + ("; ".join(f"{k} ({' '.join(v)})" for k, v in faults.items()) or "none"))
+    for fault, names in faults.items():
+        print(f"{fault}: {' '.join(names)}")
+    print(f"{len(known)} recipes, refused: {'; '.join(faults) or 'none'}")
     return int(bool(faults))
 
 
