@@ -38,6 +38,7 @@ DOORS = {
     "tools/real_shapes.py": {"torch"},  # makes one too
     "tools/tiny_model": {"torch", "transformers"},  # its parts
     "tools/token_table.py": {"transformers"},  # the tokenizer whose tokens it counts
+    "tools/recipe_flags.py": {"swift", "transformers"},  # asks its argument classes
     "tools/ship_base.py": {"torch"},  # casts the weights of one
     "tools/bench_eval.py": {"eval"},  # times it
     "tools/bench_rl.py": {"swift_plugins"},  # times them
