@@ -63,7 +63,7 @@ PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-cache-d
 def install(version: str, folder: Path, limit: int) -> str | None:
     """Lay a version into ``folder``. The cause of a failure, or None."""
     line = [*PIP, "install", "--quiet", "--no-deps", "--target", str(folder), f"ms-swift=={version}"]
-    return run(line, dict(os.environ), folder.with_suffix(".log"), limit)
+    return run(line, dict(os.environ), folder.parent / "install.log", limit)
 
 
 def make_inputs(folder: Path, env: dict[str, str], limit: int) -> None:
