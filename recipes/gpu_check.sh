@@ -62,7 +62,7 @@ step() {   # step NAME COMMAND...: a line with the last one that it printed, or 
 say "$about"
 say
 
-# 2. The small base model through the three stages. SFT is killed half way and goes on: step 3 of the two is one.
+# 2. The small base model through the three stages. 3. SFT is killed half way, and goes on.
 base="$OUTPUT/models/base"
 make_data() {
     limited python -m data_engine.gelab.build "$OUTPUT/world" --tree 5 2 1 --seed 0 --page-size "$page" &&
@@ -127,7 +127,7 @@ step mt_rl stage mt_rl "$OUTPUT/st_rl/checkpoint-$STEPS" --max_turns 3
 # 4. Real shapes with random weights, by the recipes' own batch and flags.
 timed=(--callbacks gui_timer --include_num_input_tokens_seen true --save_strategy no --report_to none)
 make_model() { limited python tools/real_shapes.py "$OUTPUT/models/$1" --shape "$1" --device "$DEVICE"; }
-train() {   # train full|lora SHAPE
+train() {   # train full|lora SHAPE; --fp16 false: ms-swift turns it on with the float32 weights of GPUS=1
     local folder="$OUTPUT/$1-$2" page=sft_lora
     [[ "$1" == lora ]] || page=sft
     recipe "$page" "$OUTPUT/models/$2" "$folder" --fp16 false "${timed[@]}" "${short[@]}" "${device[@]}" && report speed "$folder"
