@@ -117,7 +117,7 @@ swift() {   # the program itself, once its words have been looked at; of equal f
     fi
     local keeping=''
     if [[ "${given[--tuner_type]:-} ${given[--torch_dtype]:-}" == "full bfloat16" ]]; then
-        keeping=" --torch_dtype float32 --bf16 true"
+        keeping=" --torch_dtype float32 --bf16 true --fp16 false"
         [[ -n "${given[--deepspeed]:-}${given[--fsdp]:-}" ]] ||
             stop "--torch_dtype bfloat16 without DeepSpeed: such weights lose small steps (of 1e-6, 98 %); give$keeping"
     fi

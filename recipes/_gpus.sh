@@ -10,6 +10,6 @@ training_machine() {   # training_machine full|lora: sets `machine`
     machine=()
     [[ "${GPUS:-}" == 1 ]] || return 0
     machine=(--deepspeed '' --attn_impl sdpa)
-    # AdamW on float32 weights, products in bfloat16: DeepSpeed does so by itself
-    [[ "$1" == lora ]] || machine+=(--torch_dtype float32 --bf16 true)
+    # AdamW on float32 weights, products in bfloat16: DeepSpeed does so by itself; ms-swift would choose fp16 here
+    [[ "$1" == lora ]] || machine+=(--torch_dtype float32 --bf16 true --fp16 false)
 }

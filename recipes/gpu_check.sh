@@ -70,7 +70,7 @@ make_data() {
         limited python tools/make_tiny_model.py "$base" --from-base
 }
 tiny=(
-    --fp16 false --freeze_vit false --freeze_aligner false --gradient_checkpointing false --gradient_accumulation_steps 1
+    --freeze_vit false --freeze_aligner false --gradient_checkpointing false --gradient_accumulation_steps 1
     --weight_decay 0.01 --report_to none --max_steps "$STEPS" "${device[@]}"
 )
 sft=(
@@ -127,10 +127,10 @@ step mt_rl stage mt_rl "$OUTPUT/st_rl/checkpoint-$STEPS" --max_turns 3
 # 4. Real shapes with random weights, by the recipes' own batch and flags.
 timed=(--callbacks gui_timer --include_num_input_tokens_seen true --save_strategy no --report_to none)
 make_model() { limited python tools/real_shapes.py "$OUTPUT/models/$1" --shape "$1" --device "$DEVICE"; }
-train() {   # train full|lora SHAPE; --fp16 false: ms-swift turns it on with the float32 weights of GPUS=1
+train() {   # train full|lora SHAPE
     local folder="$OUTPUT/$1-$2" page=sft_lora
     [[ "$1" == lora ]] || page=sft
-    recipe "$page" "$OUTPUT/models/$2" "$folder" --fp16 false "${timed[@]}" "${short[@]}" "${device[@]}" && report speed "$folder"
+    recipe "$page" "$OUTPUT/models/$2" "$folder" "${timed[@]}" "${short[@]}" "${device[@]}" && report speed "$folder"
 }
 for shape in "${shapes[@]}"; do
     TEMPLATE="gelab_${shape%%-*}"

@@ -34,7 +34,7 @@ PAIRS = [
     for path in EVERY
     for variable in sorted({*MACHINE, *(v for v in NUMERIC if re.search(rf"\b{v}\b", TEXT[path]))})
 ]
-NO_GPU = ("--deepspeed", "", "--attn_impl", "sdpa", "--torch_dtype", "float32", "--bf16", "true")
+NO_GPU = ("--deepspeed", "", "--attn_impl", "sdpa", "--torch_dtype", "float32", "--bf16", "true", "--fp16", "false")
 
 
 def name(path: Path) -> str:
@@ -222,7 +222,11 @@ def test_packages_that_are_not_installed(start, recipe):
     for flag in needed:
         line = refused(start(recipe, *flags, packages=False))
         assert line.startswith(f"--{flag} ") and f": {packages[flag]} is not installed; " in line
-        keeping = ["--torch_dtype", "float32", "--bf16", "true"] if flag == "deepspeed" and recipe in FULL else []
+        keeping = (
+            ["--torch_dtype", "float32", "--bf16", "true", "--fp16", "false"]
+            if flag == "deepspeed" and recipe in FULL
+            else []
+        )
         instead = " ".join([f"--{flag}", without[flag] or "''", *keeping])
         assert "requirements-gpu.txt" in line and line.endswith(f"or give {instead}\n")
         flags += [f"--{flag}", without[flag], *keeping]

@@ -21,7 +21,7 @@ TEMPLATE="${TEMPLATE:-login_qwen3_vl}"           # the rows' own system prompt; 
 export GUARD_STEPS="${GUARD_STEPS:-50}"          # gui_guard ends a run without differences in reward for so many steps
 
 # without DeepSpeed, bfloat16 weights would lose steps so small; products are in bfloat16, vLLM generates in float32
-tuner=(--tuner_type full --learning_rate 1e-6 --torch_dtype float32 --bf16 true)
+tuner=(--tuner_type full --learning_rate 1e-6 --torch_dtype float32 --bf16 true --fp16 false)
 if [[ -n "${ADAPTER:-}" ]]; then                 # LoRA goes on from that adapter, and KL is measured against it
     tuner=(--tuner_type lora --learning_rate 1e-5 --torch_dtype bfloat16 --adapters "$ADAPTER" --ref_adapters "$ADAPTER")
 fi

@@ -178,7 +178,9 @@ def check_precision(tuner: str, how: How, learning_rate: float) -> Finding:
     share = moved(learning_rate)
     if tuner == "full" and not how.zero3 and how.dtype == "bfloat16" and share < 0.5:
         what = f"pure bfloat16: a step of --learning_rate {learning_rate:g} changes {share:.1%} of the weights"
-        return fault("precision", what, "--torch_dtype float32 --bf16 true (float32 weights), or --deepspeed zero3")
+        return fault(
+            "precision", what, "--torch_dtype float32 --bf16 true --fp16 false (float32 weights), or --deepspeed zero3"
+        )
     kept = "an adapter's weights are float32" if tuner == "lora" else f"{how}, --learning_rate {learning_rate:g}"
     return ok("precision", "nothing is trained" if tuner == "none" else kept)
 
