@@ -12,7 +12,7 @@ from hypothesis import settings
 
 from data_engine.gelab.build import build
 from data_engine.gelab.world import World
-from data_engine.gelab.write import write
+from data_engine.gelab.write import Options, write
 from data_engine.geometry import Size
 
 REPO = Path(__file__).resolve().parents[1]
@@ -136,6 +136,28 @@ def scripted():
     import scripted_policy
 
     return scripted_policy
+
+
+@pytest.fixture(scope="session")
+def engine_data(cli, tmp_path_factory) -> Path:
+    """For tests with vLLM and DeepSpeed: rows of a world of 26 pages in data/, the small base model in base/."""
+    folder = tmp_path_factory.mktemp("engines")
+    build(folder / "world", tree=(5, 2, 1), seed=7, page_size=Size(160, 352))
+    write(folder / "world", folder / "data", Options(clicks="center"))
+    made = cli("tools/make_tiny_model.py", folder / "base", "--from-base")
+    assert made.returncode == 0, made.stderr
+    return folder
+
+
+@pytest.fixture(scope="session")
+def trained(engine_data) -> Path:
+    """A checkpoint of the base model that answers in GE-Lab's form, engine_data/sft/checkpoint-40."""
+    import on_cpu
+
+    env = on_cpu.environment(engine_data, MODEL=engine_data / "base", OUTPUT=engine_data / "sft")
+    muon = ("--optimizer", "gui_muon", "--learning_rate", "1e-3", "--adam_beta2", "0.99", "--deepspeed", "")
+    size = ("--per_device_train_batch_size", "8", "--max_steps", "40", "--save_steps", "40")
+    return on_cpu.start("gelab/sft.sh", env, *muon, *size) / "checkpoint-40"
 
 
 @pytest.fixture(scope="session")

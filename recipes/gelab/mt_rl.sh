@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # GE-Lab MT-RL: multi-turn GRPO in the live environment.   Hardware: 16 x 80 GB GPUs, about 75 GB each (an estimate).
-# NOT RUN ON GPUs YET. The same page runs on the CPU with a tiny model: tests/test_rl.py. Server mode cannot train on a
-# CPU; its rollouts ran there by hand, against vLLM.
+# NOT RUN ON GPUs YET. A tiny model runs it on CPUs: tests/test_rl.py; with vLLM, in server mode too, and with ZeRO-3 on
+# two processes: tests/test_vllm_rl.py.
 #
 # Needs:     python -m data_engine.gelab.write WORLD "$GELAB_DATA", and a checkpoint of SFT or ST-RL
 # Run:       MODEL=runs/gelab/st_rl/checkpoint-1944 NPROC_PER_NODE=8 bash recipes/gelab/mt_rl.sh

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # GE-Lab SFT, all weights but the vision tower.   Hardware: 3 x 80 GB GPUs, about 60 GB each (an estimate).
-# NOT RUN ON GPUs YET. The same page runs on the CPU with a tiny model: tests/test_sft_resume.py.
+# NOT RUN ON GPUs YET. A tiny model runs it on CPUs: tests/test_sft_resume.py; with ZeRO-3 on 2 and 3 processes:
+# tests/test_deepspeed.py.
 #
 # Needs:     python -m data_engine.gelab.write WORLD "$GELAB_DATA"
 # Run:       NPROC_PER_NODE=3 MODEL=Qwen/Qwen2.5-VL-7B-Instruct bash recipes/gelab/sft.sh

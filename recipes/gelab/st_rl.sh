@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # GE-Lab ST-RL: single-turn GRPO on pre-built steps.   Hardware: 16 x 80 GB GPUs, about 70 GB each (an estimate).
-# NOT RUN ON GPUs YET. The same page runs on the CPU with a tiny model: tests/test_rl.py.
+# NOT RUN ON GPUs YET. A tiny model runs it on CPUs: tests/test_rl.py; with vLLM: tests/test_vllm_rl.py.
 #
 # Needs:     python -m data_engine.gelab.write WORLD "$GELAB_DATA", and a checkpoint of SFT
 # Run:       MODEL=runs/gelab/sft/checkpoint-5080 NPROC_PER_NODE=8 bash recipes/gelab/st_rl.sh

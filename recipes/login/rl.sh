@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Forms, multi-turn GRPO: the form itself decides.   Hardware: 8 x 80 GB GPUs, about 40 GB each with 2B (an estimate).
-# NOT RUN ON GPUs YET. The same page runs on the CPU with a tiny model: tests/test_login_rl.py.
+# NOT RUN ON GPUs YET. A tiny model runs it on CPUs: tests/test_login_rl.py; with vLLM: tests/test_vllm_rl.py.
 #
 # Needs:     python -m data_engine.login.write "$LOGIN_DATA" --mode coord --protocol hard --episodes 2000 --seed 1
 #            and a model that fills in a form now and then, by SFT: PROTOCOL=hard bash recipes/login/benchmark.sh
