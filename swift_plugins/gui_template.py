@@ -68,14 +68,16 @@ class _CheckedQwenVL:
         So do its neighbours, four tokens in all. By their number ms-swift lays the rollout's log-probabilities on the
         trained tokens (``--rollout_importance_sampling_mode``): it takes a surplus of one for the end token's, and adds
         up to two tokens to an answer that was cut off. So few missing would shift the rest; four leave it uncorrected.
+        The last token stays: ms-swift fails on an answer without a trained one.
         """
         ids = get_token_backed_response_ids(content)
         if not ids or self.vision_ids.isdisjoint(ids):
             return content
         blank = self.tokenizer.encode(BLANK, add_special_tokens=False)[0]
         scale = content.get("loss_scale") if isinstance(content, dict) else None
-        firsts = [max(0, min(i, len(ids) - 4)) for i, token in enumerate(ids) if token in self.vision_ids]
-        untrained = {i for first in firsts for i in range(first, first + 4)}
+        vision, last = [i for i, token in enumerate(ids) if token in self.vision_ids], len(ids) - 1
+        firsts = [max(0, min(i, last - 4)) for i in vision]
+        untrained = {*vision, *(i for first in firsts for i in range(first, min(first + 4, last)))}
         return {
             "token_ids": [blank if token in self.vision_ids else token for token in ids],
             "loss_scale": [0 if i in untrained else weight for i, weight in enumerate(scale or [1] * len(ids))],

@@ -134,7 +134,7 @@ def test_a_changed_base_is_refused(tool, shipped, tmp_path):
 
 def test_from_base_takes_no_family(cli, tmp_path):
     done = cli("tools/make_tiny_model.py", tmp_path / "m", "--from-base", "--family", "qwen3_vl")
-    assert done.returncode == 2 and "leave out --family" in done.stderr
+    assert done.returncode == 2 and "--from-base has family, size and tokenizer" in done.stderr
 
 
 def test_where_no_base_is_the_mend_is_said(tool, tmp_path):

@@ -232,6 +232,13 @@ def test_a_mask_of_the_rollout_is_kept(ours, processors, family, tmp_path):
     assert [label for label in ours.encode(row)["labels"] if label != -100] == ids[1:vision] + ids[vision + 4 :]
 
 
+@pytest.mark.parametrize("text", ["<|image_pad|><|im_end|>", "<|image_pad|><|image_pad|>a<|im_end|>", "<|image_pad|>"])
+def test_a_short_answer_keeps_a_trained_token(ours, processors, family, tmp_path, text):
+    """An answer without any would end ms-swift's GRPO."""
+    row, _ = answered_in_ids(processors[family], tmp_path, text)
+    assert any(label != -100 for label in ours.encode(row)["labels"])
+
+
 CUT_OFF = ["abcd<|image_pad|>", "<|image_pad|>abcd", "ab<|image_pad|><|image_pad|>cd"]
 
 
