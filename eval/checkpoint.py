@@ -24,7 +24,14 @@ from settings import Settings
 from data_engine.benchmarks import BENCHMARKS
 from data_engine.dataset import DataError, read_json, sha256
 from data_engine.episode import Request
-from data_engine.model_folder import base_and_adapters, check_adapter, check_checkpoint, check_config, lora_rank
+from data_engine.model_folder import (
+    base_and_adapters,
+    check_adapter,
+    check_checkpoint,
+    check_config,
+    head_of,
+    lora_rank,
+)
 from data_engine.seeds import rng
 
 LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # that vllm takes as the largest (its MaxLoRARanks)
@@ -196,6 +203,8 @@ class Vllm(Checkpoint):
             raise DataError("--engine vllm: vllm is not installed; pip install -r requirements-gpu.txt")
         super().__init__(settings, max_pixels)
         self.gpu_memory_utilization, self.enforce_eager = settings.gpu_memory_utilization, settings.enforce_eager
+        for adapter in self.adapters:
+            check_tower(Path(adapter))
         self.rank = max((largest_rank(Path(adapter)) for adapter in self.adapters), default=LORA_RANKS[0])
 
     @cached_property
@@ -254,6 +263,13 @@ def largest_rank(adapter: Path) -> int:
         mend = "merge it (swift export --merge_lora true), or give --engine transformers"
         raise DataError(f"{adapter}: rank {rank}, and vllm takes {LORA_RANKS[-1]} at most; {mend}")
     return next(known for known in LORA_RANKS if known >= rank)
+
+
+def check_tower(adapter: Path) -> None:
+    """Raises DataError for an adapter that changes the vision tower: vllm would leave that out, with a mere warning."""
+    if any("visual." in name for name in head_of(adapter / "adapter_model.safetensors")):
+        mend = "merge it (swift export --merge_lora true), or give --engine transformers"
+        raise DataError(f"{adapter}: changes the vision tower, where vllm takes no adapter; {mend}")
 
 
 def sample_seed(request: Request, seed: int) -> int:

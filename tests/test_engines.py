@@ -6,11 +6,13 @@ import json
 import os
 import sys
 from argparse import Namespace
+from contextlib import nullcontext
 from dataclasses import FrozenInstanceError, replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from data_engine.dataset import DataError, read_json, read_rows, write_json, write_rows
@@ -343,6 +345,17 @@ def test_a_rank_that_vllm_does_not_take_is_one_line(checkpoint, tmp_path, config
     write_json(tmp_path / "adapter_config.json", config)
     with pytest.raises(DataError, match=line):
         checkpoint.largest_rank(tmp_path)
+
+
+def test_vllm_leaves_no_part_of_an_adapter_out(checkpoint, tmp_path):
+    """It would skip the vision tower's, and score another model than the one that was trained."""
+    from safetensors.numpy import save_file
+
+    for part, refused in (("language_model.layers.0.mlp.up_proj", False), ("visual.blocks.0.attn.qkv", True)):
+        name = f"base_model.model.model.{part}.lora_A.weight"
+        save_file({name: np.zeros((8, 4), np.float32)}, tmp_path / "adapter_model.safetensors")
+        with pytest.raises(DataError, match="changes the vision tower, .*; merge it") if refused else nullcontext():
+            checkpoint.check_tower(tmp_path)
 
 
 def test_vllm_is_told_of_memory_and_eager_mode(engines, vllm, tiny_model):
