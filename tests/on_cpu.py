@@ -28,12 +28,8 @@ RL = [
     *("--learning_rate", "1e-3", "--lr_scheduler_type", "constant", "--warmup_ratio", "0"),
     *("--max_completion_length", "48", "--per_device_train_batch_size", "8", "--max_steps", "3", "--save_steps", "2"),
 ]
-FROZEN = [
-    "--freeze_vit",
-    "true",
-    "--freeze_aligner",
-    "true",
-]  # as the recipes: vLLM takes adapters on the text model alone
+# As the recipes: vLLM takes adapters on the text model alone.
+FROZEN = ["--freeze_vit", "true", "--freeze_aligner", "true"]
 GLOO = ["--external_plugins", REGISTER, str(REPO / "tests" / "deepspeed_on_cpu.py")]
 CLOCKS = ("elapsed_time", "step_time", "remaining_time", "train_speed(s/it)", "memory(GiB)")
 
