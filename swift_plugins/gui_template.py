@@ -5,8 +5,8 @@ Three things differ from ms-swift's, all without effect on a real checkpoint wit
 
 * The ids of the image and video tokens come from the tokenizer. ms-swift has Qwen's (151655, 151656) in the class and
   expands no placeholder of another vocabulary: training goes on with one token per screenshot, nearly blind.
-* A row whose ``<image>`` tags and images, or image tokens and image features, do not match raises TemplateError. The
-  host warns or says nothing and trains on.
+* A row whose ``<image>`` tags and images, or image tokens and image features, do not match raises TemplateError.
+  ms-swift warns or says nothing and trains on.
 * A vision token in a sampled answer is blanked and left out of the loss. ms-swift takes it for a picture and fails.
 
 Used as ``--external_plugins PATH/swift_plugins/register.py --template gelab_qwen2_5_vl``.
@@ -65,9 +65,10 @@ class _CheckedQwenVL:
     def _blank_vision(self, content):
         """An answer given as token ids (RL), its vision tokens blanked and out of the loss; any other as it is.
 
-        So do its neighbours, four tokens in all. By their number ms-swift lays the rollout's log-probabilities on the
-        trained tokens (``--rollout_importance_sampling_mode``): it takes a surplus of one for the end token's, and adds
-        up to two tokens to an answer that was cut off. So few missing would shift the rest; four leave it uncorrected.
+        Neighbours leave the loss, too, four tokens in all. By their number ms-swift lays the rollout's
+        log-probabilities on the trained tokens (``--rollout_importance_sampling_mode``): it takes a surplus of one for
+        the end token's, and adds up to two tokens to an answer that was cut off. So few missing would shift the rest;
+        four leave it uncorrected.
         The last token stays: ms-swift fails on an answer without a trained one.
         """
         ids = get_token_backed_response_ids(content)

@@ -59,6 +59,19 @@ def world(small_world) -> World:
 
 
 @pytest.fixture(scope="session")
+def rows_of(tmp_path_factory):
+    """rows_of(size): the row files of a world of 26 pages of that size, made anew."""
+
+    def make(size: Size) -> Path:
+        folder = tmp_path_factory.mktemp("gelab")
+        build(folder / "world", tree=(5, 2, 1), seed=7, page_size=size)
+        write(folder / "world", folder / "data")
+        return folder / "data"
+
+    return make
+
+
+@pytest.fixture(scope="session")
 def small_data(small_world, tmp_path_factory) -> Path:
     """All row files of the small world."""
     out = tmp_path_factory.mktemp("rows") / "small"

@@ -1,7 +1,5 @@
 """Shared decoding by hand."""
 
-import importlib.util
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,13 +9,8 @@ REPO = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="module")
-def decode():
-    """The module eval/decode.py."""
-    spec = importlib.util.spec_from_file_location("decode_under_test", REPO / "eval" / "decode.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+def decode(eval_module):
+    return eval_module("decode")
 
 
 SCORES = [[0.5, 0.25, 0.25], [0.0, 0.9, 0.1]]  # probabilities of three tokens, two rows; 0: suppressed

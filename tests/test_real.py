@@ -14,9 +14,7 @@ import torch
 from PIL import Image
 
 from data_engine.dataset import read_rows
-from data_engine.gelab.build import build
 from data_engine.gelab.prompts import IMAGE, SYSTEM
-from data_engine.gelab.write import write
 from data_engine.geometry import Size
 from data_engine.login.forms import SCENARIOS
 from data_engine.login.prompts import MODES
@@ -56,7 +54,7 @@ HOSTILE = (
 
 @pytest.fixture(scope="module")
 def processors(real_models) -> dict:
-    """family -> the host's processor of a tiny checkpoint."""
+    """family -> ms-swift's processor of a tiny checkpoint."""
     from swift import get_processor
 
     import swift_plugins.gui_template  # noqa: F401  (importing it registers)
@@ -79,12 +77,9 @@ def processor(processors, family, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def gelab(tmp_path_factory) -> Path:
-    """Rows of a world of 26 pages of the paper's size."""
-    folder = tmp_path_factory.mktemp("gelab")
-    build(folder / "world", tree=(5, 2, 1), seed=7, page_size=Size(448, 448))
-    write(folder / "world", folder / "data")
-    return folder / "data"
+def gelab(rows_of) -> Path:
+    """Pages have the paper's size."""
+    return rows_of(Size(448, 448))
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,6 @@ import pytest
 from deploy import deployed
 
 from data_engine.dataset import read_rows
-from data_engine.gelab.build import build
-from data_engine.gelab.write import write
 from data_engine.geometry import Size
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
@@ -36,11 +34,8 @@ NAMES = ("perfect", "claim without click", "image tag", "vision tokens")
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("gelab")
-    build(folder / "world", tree=(5, 2, 1), seed=7, page_size=Size(224, 224))
-    write(folder / "world", folder / "data")
-    return folder / "data"
+def data(rows_of) -> Path:
+    return rows_of(Size(224, 224))
 
 
 @pytest.fixture(params=PICTURE)

@@ -1,6 +1,5 @@
 """Pictures that are prepared and seen once give the model's own logits, for both families."""
 
-import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -14,12 +13,8 @@ REPO = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="module")
-def vision():
-    """The module eval/vision.py."""
-    spec = importlib.util.spec_from_file_location("vision_under_test", REPO / "eval" / "vision.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def vision(eval_module):
+    return eval_module("vision")
 
 
 @pytest.fixture(scope="module", params=["qwen2_5_vl", "qwen3_vl"])

@@ -39,7 +39,7 @@ def family_of(shape: str) -> str:
 
 def make_config(shape: str, ids: dict[str, int]):
     """The model's config; ``ids``: token -> id of the tokenizer."""
-    from tiny_model.shapes import CONFIGS
+    from tiny_model.shapes import CONFIGS, text_ids, vision_ids
 
     family = family_of(shape)
     hidden, intermediate, layers, heads, key_heads, vocabulary, tied = TEXT[shape]
@@ -57,18 +57,13 @@ def make_config(shape: str, ids: dict[str, int]):
         "rms_norm_eps": 1e-6,
         "rope_parameters": ROPE[family],
         "tie_word_embeddings": tied,
-        "bos_token_id": ids["<|endoftext|>"],
-        "eos_token_id": ids["<|im_end|>"],
-        "pad_token_id": ids["<|endoftext|>"],
+        **text_ids(ids),
         "dtype": "bfloat16",
     }
     return CONFIGS[family](
         text_config=text | ({"head_dim": HEAD} if family == "qwen3_vl" else {}),
         vision_config=tower | {"out_hidden_size": hidden, "in_channels": 3},
-        image_token_id=ids["<|image_pad|>"],
-        video_token_id=ids["<|video_pad|>"],
-        vision_start_token_id=ids["<|vision_start|>"],
-        vision_end_token_id=ids["<|vision_end|>"],
+        **vision_ids(ids),
         tie_word_embeddings=tied,
         dtype="bfloat16",
     )

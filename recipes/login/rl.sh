@@ -86,7 +86,7 @@ args=(
     --num_train_epochs 1                # 2,000 forms: each seen once
     --per_device_train_batch_size 8
     --gradient_accumulation_steps 2     # on 8 GPUs: 128 trajectories, 16 forms a step
-    --max_length 16384                  # tokens of a trajectory; 12 turns are about 9,000
+    --max_length 16384                  # tokens of a trajectory; 12 turns are 8,362 at most
 
     --split_dataset_ratio 0             # every row trains; evaluation draws other forms
     --strict true                       # a bad row stops the run instead of being replaced by another

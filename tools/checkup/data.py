@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 from PIL import Image
 
 from data_engine.benchmark import Benchmark
@@ -78,16 +79,29 @@ def check_max_pixels(folder: Path, manifest: dict) -> Finding:
     return ok("MAX_PIXELS", f"{wanted}" + ("" if found else f" (not set here: export MAX_PIXELS={wanted} to train)"))
 
 
+class Limits(msgspec.Struct):
+    """Of a picture's pixels: transformers' name today."""
+
+    shortest_edge: int | None = None
+
+
+class ImageProcessor(msgspec.Struct):
+    """What a checkpoint's processor says of small pictures, today and formerly."""
+
+    size: Limits = msgspec.field(default_factory=Limits)
+    min_pixels: int | None = None
+
+
 def least_pixels(base: Path) -> tuple[Path, int] | None:
     """(file, pixels) below which the checkpoint's own processor enlarges a picture; None where no file says it."""
     for name, inner in ("preprocessor_config.json", None), ("processor_config.json", "image_processor"):
         if (base / name).is_file():
             config = read_object(base / name)
-            config = config.get(inner) if inner else config
-            size = config.get("size") if isinstance(config, dict) else None
-            least = size.get("shortest_edge") if isinstance(size, dict) else None
-            least = least if least is not None else isinstance(config, dict) and config.get("min_pixels")
-            if isinstance(least, int) and least:
+            try:
+                processor = msgspec.convert(config.get(inner) if inner else config, ImageProcessor)
+            except msgspec.ValidationError:
+                continue  # of another kind than a Qwen-VL's: says nothing of pixels
+            if least := processor.size.shortest_edge or processor.min_pixels:
                 return base / name, least
     return None
 

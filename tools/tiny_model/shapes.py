@@ -70,13 +70,23 @@ def make_config(
     return CONFIGS[family](
         text_config=_text(family, shape, ids, vocab, length),
         vision_config=_vision(family, shape),
-        image_token_id=ids["<|image_pad|>"],
-        video_token_id=ids["<|video_pad|>"],
-        vision_start_token_id=ids["<|vision_start|>"],
-        vision_end_token_id=ids["<|vision_end|>"],
+        **vision_ids(ids),
         tie_word_embeddings=True,
         dtype="float32",
     )
+
+
+def vision_ids(ids: dict[str, int]) -> dict[str, int]:
+    """Of a config: where pictures stand. ``ids``: token -> id."""
+    names = {"image": "<|image_pad|>", "video": "<|video_pad|>"}
+    names |= {name: f"<|{name}|>" for name in ("vision_start", "vision_end")}
+    return {f"{name}_token_id": ids[token] for name, token in names.items()}
+
+
+def text_ids(ids: dict[str, int]) -> dict[str, int]:
+    """Of a config of the language model: where texts begin and end. ``ids``: token -> id."""
+    end = ids["<|endoftext|>"]
+    return {"bos_token_id": end, "eos_token_id": ids["<|im_end|>"], "pad_token_id": end}
 
 
 def _text(family: str, shape: Shape, ids: dict[str, int], vocab: int, length: int) -> dict:
@@ -89,9 +99,7 @@ def _text(family: str, shape: Shape, ids: dict[str, int], vocab: int, length: in
         "num_key_value_heads": shape.key_heads,
         "max_position_embeddings": length,
         "tie_word_embeddings": True,
-        "bos_token_id": ids["<|endoftext|>"],
-        "eos_token_id": ids["<|im_end|>"],
-        "pad_token_id": ids["<|endoftext|>"],
+        **text_ids(ids),
         "dtype": "float32",
         "rope_parameters": ROPE[family],
     }
