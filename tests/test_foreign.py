@@ -35,6 +35,8 @@ READS_NOTHING_FOREIGN = {  # script -> why it is not among COMMANDS
     "tools/bench_world.py": "measures speed on worlds that it builds",
     "tools/file_map.py": "reads the tree: tests/test_file_map.py",
     "tools/gpu_report.py": "reads what a recipe of ours leaves: tests/test_gpu_check.py",
+    "tools/recipe_flags.py": "reads the recipes: tests/test_swift_versions.py",
+    "tools/swift_versions.py": "makes its own data: tests/test_swift_versions.py",
     "tools/real_shapes.py": "makes a model: tests/test_gpu_check.py",
     "tools/doctor.py": "finds faults of a set-up: tests/test_doctor.py",
     "tools/make_tiny_model.py": "makes a model: tests/test_tiny_model.py",
