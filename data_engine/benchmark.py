@@ -42,8 +42,8 @@ class Dataset:
     """Of the folder's manifest"""
     command: str
     """Module below ``data_engine`` that writes the folder: ``gelab.write``"""
-    prompt_hash: Callable[[], str]
-    """Hash of the prompt builder that its rows must come from"""
+    prompt_hash: Callable[[dict], str]
+    """(arguments of the folder's manifest) -> hash of the prompt builder that its rows must come from"""
     chat: bool = False
     """Whether the rows of a task are joined to one conversation"""
 
@@ -102,7 +102,7 @@ class Benchmark:
     """How its recipes train: ``full`` or ``lora``"""
     verify: Callable[..., Report]
     """(folder, limit, done, step) -> the faults of a folder; ``done`` is called for each file, ``step`` for each row"""
-    prompt_hash: Callable[[], str]
+    prompt_hash: Callable[[dict], str]
     """As of Dataset, for the folders of rows"""
     request: Callable[[dict, Path], Request]
     """(row, its folder) -> its question, as evaluation asks it"""

@@ -99,12 +99,14 @@ def engine_and_run(
 
 
 def data_record(name: str, manifest: dict) -> dict:
-    """Which rows: their file, its hash and length, the world's fingerprint; for a blind twin, the original's too."""
+    """Which rows: their file, its hash and length, the world's fingerprint; for a blind twin, the original's too; and
+    the protocol, where the manifest says that it is not the paper's."""
     if name not in manifest["files"] or name not in manifest["rows"]:
         raise DataError(f"{name}: not in the manifest beside it, or its rows are not counted there; write it again")
     twin = {"blank_of": manifest["blank_of"]} if "blank_of" in manifest else {}
     facts = {"sha256": manifest["files"][name], "rows": manifest["rows"][name], "fingerprint": manifest["fingerprint"]}
-    return {"name": name, **facts, **twin}
+    other = {"protocol": manifest["protocol"]} if "protocol" in manifest else {}
+    return {"name": name, **facts, **twin, **other}
 
 
 def world_of(run: dict) -> str | None:
@@ -122,7 +124,7 @@ def checked_manifest(data: Path, benchmark: Benchmark) -> dict:
     """The manifest beside a data file, once file and prompt builder are proven to fit. Raises DataError."""
     manifest = read_manifest(data.parent, benchmark.rows_kind)
     verified_path(data.parent, data.name, manifest)
-    if manifest["prompt_sha256"] != benchmark.prompt_hash():
+    if manifest["prompt_sha256"] != benchmark.prompt_hash(manifest["arguments"]):
         raise DataError(f"{data}: its prompts come from another version of the prompt builder; write the rows again")
     return manifest
 

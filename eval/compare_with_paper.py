@@ -63,6 +63,8 @@ class Result:
         """Why its numbers are not the paper's quantities."""
         if self.run.get("limit"):
             yield f"only the first {self.run['limit']} of {self.data}"
+        if "protocol" in self.run["data"]:
+            yield f"{self.data} is of another protocol ({self.run['data']['protocol']})"
         yield from COMPARED[self.kind].differences(self.run, self.metrics, self.rows)
 
 

@@ -63,6 +63,7 @@ class TaskRow(msgspec.Struct):
     path: Count
     start: str
     goal: str
+    world: str | None = None
 
 
 def task_row(graph: PageGraph, row: dict) -> dict:
@@ -82,31 +83,50 @@ def load_world(folder: Path, manifest: dict, tasks: Path) -> World:
     return world
 
 
+def load_placements(tasks: Path, rows: Sequence[dict], manifest: dict) -> dict[str, World]:
+    """Path -> world of each placement on which a task of ``rows`` is shown; empty where none is. Raises DataError."""
+    worlds = {}
+    for name in sorted({row["world"] for row in rows if "world" in row}):
+        if name not in manifest.get("placements", {}):
+            raise DataError(f"{tasks}: no placement {name!r} in the manifest beside it; write the rows again")
+        worlds[name] = World(tasks.parent / name)
+        if worlds[name].fingerprint != manifest["placements"][name]:
+            raise DataError(f"{tasks.parent / name}: is not the placement of {tasks}; write the rows again")
+        worlds[name].check_pictures()
+    return worlds
+
+
 @contextmanager
-def backend(name: str, world: World, folder: Path) -> Iterator[tuple[Callable, dict]]:
-    """(what makes an episode of task, key and step limit; what the run's record says of it). Raises DataError."""
+def backend(name: str, world: World, placements: dict[str, World], folder: Path) -> Iterator[tuple[Callable, dict]]:
+    """(row -> what makes an episode of its task, key and step limit; what the run's record says of it). Raises
+    DataError."""
     if name == "world":
-        yield partial(NavigationEpisode, world), {}
+        yield lambda row: partial(NavigationEpisode, placements.get(row.get("world"), world)), {}
+    elif placements:
+        raise DataError("--backend browser: shows one world, and these tasks are on several placements; omit it")
     else:
         with Browser(world, folder) as browser:
-            yield browser.episode, {"browser": browser.version}
+            yield lambda row: browser.episode, {"browser": browser.version}
 
 
 def play(
-    make: Callable,
+    maker: Callable,
     engine: Engine,
     attempts: Sequence[Attempt],
     settings: Settings,
     max_steps: int,
     write: Callable[[dict], None],
+    explain: str = "step",
 ) -> None:
     """Play attempt after attempt, ``batch_size`` at a time, ``max_steps`` answers each; ``write`` gets their
     trajectories."""
     by_key = {attempt.key: attempt for attempt in attempts}
-    episodes = (
-        make(Task(attempt.row["start"], attempt.row["goal"], attempt.row["path"]), attempt.key, max_steps)
-        for attempt in attempts
-    )
+
+    def episode(attempt: Attempt) -> NavigationEpisode:
+        task = Task(attempt.row["start"], attempt.row["goal"], attempt.row["path"])
+        return maker(attempt.row)(task, attempt.key, max_steps, explain=explain)
+
+    episodes = map(episode, attempts)
 
     def policy(requests: list[Request]) -> list[str]:
         temperatures = [by_key[request.key.rpartition("/")[0]].temperature for request in requests]
@@ -123,6 +143,7 @@ def trajectory(episode: NavigationEpisode, attempt: Attempt) -> dict:
     return {
         "key": episode.key,
         **{name: attempt.row[name] for name in ("idx", "task", "path", "start", "goal")},
+        **({"world": attempt.row["world"]} if "world" in attempt.row else {}),
         "attempt": attempt.number,
         "arrived": state.arrived,
         "declared": state.declared,
@@ -151,8 +172,9 @@ def main() -> None:
     world = load_world(args.world, manifest, args.tasks)
     settings = Settings.of(args)
     tasks = read_lines(args.tasks, partial(task_row, world.graph), args.limit)
+    placements = load_placements(args.tasks, tasks, manifest)
     attempts = attempts_at(tasks, args.attempts, args.temperature)
-    with backend(args.backend, world, args.out / "browser") as (make, shown_by):
+    with backend(args.backend, world, placements, args.out / "browser") as (maker, shown_by):
         engine, run = engine_and_run(
             settings,
             INTERACTIVE.kind,
@@ -165,7 +187,7 @@ def main() -> None:
         )
 
         def work(todo: Sequence[Attempt], write: Callable[[dict], None]) -> None:
-            play(make, engine, todo, settings, args.max_steps, write)
+            play(maker, engine, todo, settings, args.max_steps, write, manifest["arguments"].get("explain", "step"))
 
         name = INTERACTIVE.answers_file
         finished = run_items(settings, name, attempts, work, "episodes", loading(engine), args.attempts + 1)

@@ -21,7 +21,7 @@ numbers() {   # numbers LEAST NAME...: whole numbers, where set; of anything els
 one_of() {   # one_of NAME WORD...: the variable holds one of the words
     local name="$1" word
     shift
-    for word; do [[ "${!name}" != "$word" ]] || return 0; done
+    for word; do [[ "${!name:-}" != "$word" ]] || return 0; done
     printf -v word ', %s' "$@"
     stop "$name=${!name}: unknown; known are ${word:2}"
 }
@@ -43,10 +43,18 @@ need_swift() {
     type -P swift >/dev/null || stop "swift not found: run 'make install', or activate the environment that has it" 127
 }
 
+set_variant() {   # of GE-Lab's rows, by PROTOCOL (paper, hard) and EXPLAIN (step, way): _hard_way; empty for the paper's
+    variant=''
+    [[ -z "${PROTOCOL:-}" ]] || one_of PROTOCOL paper hard
+    [[ -z "${EXPLAIN:-}" ]] || one_of EXPLAIN step way
+    [[ "${PROTOCOL:-paper}" == paper ]] || variant+="_$PROTOCOL"
+    [[ "${EXPLAIN:-step}" == step ]] || variant+="_$EXPLAIN"
+}
+
 need_rows() {   # need_rows DATASET: the folder with its rows, for this MAX_PIXELS; a dataset of the user's own passes
-    local variable writer folder file pixels
+    local variable writer folder file pixels name
     case "$1" in
-        gelab/*) variable=GELAB_DATA writer="gelab.write WORLD" ;;
+        gelab/*) variable=GELAB_DATA writer="gelab.write${PROTOCOL:+ --protocol $PROTOCOL}${EXPLAIN:+ --explain $EXPLAIN} WORLD" ;;
         worlds/*) variable=WORLDS_DATA writer="gelab.write_many WORLDS" ;;
         login/*) variable=LOGIN_DATA writer=login.write ;;
         sight/*) variable=SIGHT_DATA writer=sight.write ;;
@@ -62,6 +70,11 @@ need_rows() {   # need_rows DATASET: the folder with its rows, for this MAX_PIXE
     pixels="${pixels##*[: ]}"
     [[ "${MAX_PIXELS:-}" == "$pixels" ]] ||
         stop "MAX_PIXELS=${MAX_PIXELS:-}: the rows of $folder are for $pixels; export MAX_PIXELS=$pixels"
+    [[ "$variable" == GELAB_DATA ]] || return 0
+    for name in PROTOCOL EXPLAIN; do
+        [[ -z "${!name:-}" ]] || grep -q -m 1 "\"${name,,}\": *\"${!name}\"" "$folder/manifest.json" ||
+            stop "$name=${!name}: the rows of $folder are of another kind; write them with --${name,,} ${!name}, or unset $name"
+    done
 }
 
 need_folder() {   # need_folder NAME VALUE: a path is there; what may be a hub's name passes

@@ -2,7 +2,7 @@
 # What depends on the machine and on nothing else. Sourced by every recipe; never holds a hyper-parameter.
 # Each value may be set in the environment:
 #   MODEL           checkpoint folder or hub name                    default: the recipe's
-#   GELAB_DATA      folder written by data_engine.gelab.write        default: runs/gelab/data
+#   GELAB_DATA      folder written by data_engine.gelab.write        default: runs/gelab/data; data_hard_way: see need_rows
 #   LOGIN_DATA      folder written by data_engine.login.write        default: the recipe's
 #   OUTPUT          where checkpoints and logs go                    default: runs/<folder>/<recipe>
 #   NPROC_PER_NODE  processes, one a GPU; unset: one, no torchrun    read by swift itself
@@ -12,7 +12,7 @@
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 source "$ROOT/recipes/_checks.sh"
 type -P swift >/dev/null || PATH="$ROOT/.venv/bin:$PATH"    # an environment that is in use goes before the project's own
-export GELAB_DATA="${GELAB_DATA:-$ROOT/runs/gelab/data}"
+set_variant; export GELAB_DATA="${GELAB_DATA:-$ROOT/runs/gelab/data$variant}"
 OUTPUT="${OUTPUT:-$ROOT/runs/$(basename "$(dirname "${BASH_SOURCE[1]}")")/${recipe_name:-$(basename "$0" .sh)}}"
 PLUGINS="$ROOT/swift_plugins/register.py"    # absolute: swift writes it into the checkpoint and loads it again from there
 numbers 1 NPROC_PER_NODE NNODES MASTER_PORT SERVER_PORT MAX_PIXELS OMP_NUM_THREADS

@@ -15,7 +15,7 @@ would capture any ``sft.jsonl``.
 
 import dataclasses
 import os
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from datasets import Dataset, IterableDataset
 from swift.dataset import DatasetLoader, DatasetMeta, RowPreprocessor, register_dataset
@@ -23,6 +23,7 @@ from swift.dataset import DatasetLoader, DatasetMeta, RowPreprocessor, register_
 from data_engine.benchmark import Dataset as Source
 from data_engine.benchmarks import BENCHMARKS
 from data_engine.dataset import DataError, read_manifest, verified_path
+from data_engine.gelab.rows import SINGLE_STEPS
 from data_engine.sight import questions as sight_questions
 from data_engine.sight.write import KIND as SIGHT
 
@@ -32,7 +33,7 @@ SIGHT_ROWS = Source(
     variable="SIGHT_DATA",
     kind=SIGHT,
     command="sight.write",
-    prompt_hash=sight_questions.sha256,
+    prompt_hash=lambda arguments: sight_questions.sha256(),
 )
 SOURCES = {source.name: source for b in BENCHMARKS for source in b.datasets} | {SIGHT_ROWS.name: SIGHT_ROWS}
 
@@ -52,7 +53,7 @@ def checked_manifest(folder: Path, source: Source) -> dict:
     wanted, given = str(manifest["max_pixels"]), os.environ.get("MAX_PIXELS", "unset")
     if given != wanted:
         raise DataError(f"{folder}: rows are for MAX_PIXELS={wanted}, here it is {given}: export MAX_PIXELS={wanted}")
-    if manifest["prompt_sha256"] != source.prompt_hash():
+    if manifest["prompt_sha256"] != source.prompt_hash(manifest["arguments"]):
         raise DataError(f"{folder}: rows were written by another prompt builder: write them again")
     return manifest
 
@@ -71,24 +72,30 @@ class AbsolutePaths(RowPreprocessor):
             row["env_config"] = {**row["env_config"], "world": str(self.folder / row["env_config"]["world"])}
         return row
 
+    @staticmethod
+    def name(image: str | dict) -> str:
+        return image["path"] if isinstance(image, dict) else image
+
     def picture(self, image: str | dict) -> str:
-        name = image["path"] if isinstance(image, dict) else image
+        name = self.name(image)
         if name not in self.pictures:
             raise DataError(f"{self.folder}: picture {name} of a row is not part of the folder: write the rows again")
         return self.pictures[name]
 
 
 class Chats(AbsolutePaths):
-    """The same for the path rows, those of a task joined in their order. Of a stream, all rows are read at once."""
+    """The same for the path rows, those of a task on one world joined in their order. Of a stream, all rows are read at
+    once."""
 
     def __call__(self, dataset, **kwargs):
-        chats: dict[str, dict] = {}
+        chats: dict[tuple[str, PurePosixPath], dict] = {}
         for row in dataset:
-            if row["task"].startswith("From ") and not row["source"].endswith("_edge"):
-                chat = chats.setdefault(row["task"], {"messages": [], "images": [], "turns": row["path"] + 1})
+            if row["task"].startswith("From ") and not row["source"].endswith(SINGLE_STEPS):
+                key = row["task"], PurePosixPath(self.name(row["images"][0])).parent
+                chat = chats.setdefault(key, {"messages": [], "images": [], "turns": row["path"] + 1})
                 chat["messages"] += [m for m in row["messages"] if m["role"] != "system" or not chat["messages"]]
                 chat["images"] += row["images"]
-        for task, chat in chats.items():
+        for (task, _), chat in chats.items():
             if len(chat["images"]) != chat["turns"]:
                 raise DataError(f"{self.folder}: {task} has {len(chat['images'])} rows, not {chat['turns']}")
         joined = Dataset.from_list(list(chats.values()))

@@ -3,6 +3,7 @@
 Single turn, each part 0 or 1 (paper A.4: their sum, equal weights); the gold is in the row's ``solution`` and ``bbox``:
 
     gelab_type gelab_coord gelab_intent gelab_format      the parts
+    gelab_way                                             1 if the way is said right (rows of --explain way)
     gelab_coord_smooth                                    gelab_coord with a slope outside the box, for ablations
 
 Multi-turn; what happened is in ``rollout_infos``, written by gui_multiturn from the environment's state:
@@ -65,6 +66,11 @@ class GelabFormat(StepReward):
         return score(answer, gold).format
 
 
+class GelabWay(StepReward):
+    def worth(self, answer, gold):
+        return answer.way == gold.answer.way
+
+
 class GelabCoordSmooth(StepReward):
     def worth(self, answer, gold):
         return closeness(answer, gold)
@@ -101,6 +107,7 @@ orms["gelab_type"] = GelabType
 orms["gelab_coord"] = GelabCoord
 orms["gelab_intent"] = GelabIntent
 orms["gelab_format"] = GelabFormat
+orms["gelab_way"] = GelabWay
 orms["gelab_coord_smooth"] = GelabCoordSmooth
 orms["gelab_a2b"] = GelabA2B
 orms["gelab_progress"] = GelabProgress

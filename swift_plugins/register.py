@@ -3,6 +3,7 @@
 The modules are imported through the package and not defined here, so that a worker process finds their classes again.
 """
 
+import swift_plugins.gui_cpu
 import swift_plugins.gui_datasets
 import swift_plugins.gui_guard
 import swift_plugins.gui_login

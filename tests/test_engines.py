@@ -461,7 +461,7 @@ def test_each_attempt_has_its_temperature(engines, eval_module, world):
         *(("0/8", 0.0), ("1/8", 0.7), ("2/8", 0.7)),
     ]
     lines, settings = [], engines.Settings(engine="oracle", batch_size=4)
-    interactive.play(partial(NavigationEpisode, world), Oracle(), attempts, settings, 12, lines.append)
+    interactive.play(lambda row: partial(NavigationEpisode, world), Oracle(), attempts, settings, 12, lines.append)
     assert [(line["attempt"], line["idx"], line["arrived"]) for line in lines] == [
         (a.number, a.row["idx"], True) for a in attempts
     ]

@@ -19,7 +19,18 @@ def start(run: Path) -> subprocess.CompletedProcess:
         "LIMIT": "2",
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
     }
-    for name in ("NPROC_PER_NODE", "RESUME", "MODEL", "GELAB_DATA", "MAX_PIXELS", "TEMPLATE", "ADAPTER", "GUARD_STEPS"):
+    for name in (
+        "NPROC_PER_NODE",
+        "RESUME",
+        "MODEL",
+        "GELAB_DATA",
+        "MAX_PIXELS",
+        "TEMPLATE",
+        "ADAPTER",
+        "GUARD_STEPS",
+        "PROTOCOL",
+        "EXPLAIN",
+    ):
         env.pop(name, None)
     return subprocess.run(
         ["bash", str(REPO / "recipes" / "quickstart.sh"), "--per_device_train_batch_size", "4"],
@@ -48,10 +59,12 @@ def test_quickstart_runs_and_runs_again_on_what_is_there(tmp_path):
     agents = [line.split(" | ")[0] for line in table(first)[1:8]]
     assert agents == [f"| {name}" for name in ("oracle", "random", "blind", "base", *STAGES)]
     assert table(first)[1] == "| oracle" + 8 * " | 100.0" + " |"
-    states = [run / stage / "checkpoint-2" / "trainer_state.json" for stage in STAGES]
-    assert [json.loads(state.read_text())["global_step"] for state in states] == [2, 2, 2]
-    started = [json.loads((run / stage / "args.json").read_text())["model"] for stage in STAGES]
-    assert started == [str(run / part) for part in ("model", "sft/checkpoint-2", "st_rl/checkpoint-2")]
+    folders = ["sft", "sft_chat", "st_rl", "mt_rl"]
+    states = [run / stage / "checkpoint-2" / "trainer_state.json" for stage in folders]
+    assert [json.loads(state.read_text())["global_step"] for state in states] == [2, 2, 2, 2]
+    started = [json.loads((run / stage / "args.json").read_text())["model"] for stage in folders]
+    parts = ("model", "sft/checkpoint-2", "sft_chat/checkpoint-2", "st_rl/checkpoint-2")
+    assert started == [str(run / part) for part in parts]
     metrics = json.loads((run / "eval" / "mt_rl" / "interactive_ood" / "metrics.json").read_text())
     assert metrics["metrics"]["k"] == 5 and metrics["metrics"]["tasks"] == 2
     assert metrics["commit"] != "unknown"

@@ -74,8 +74,25 @@ def test_sft_is_made_of_paths_edges_and_icons(steps):
 
 
 def test_no_two_rows_are_equal_in_prompt_picture_and_answer(steps):
+    """But `complete` after an edge, which stands there three times as the click does, and has no other point."""
     for rows in steps.values():
-        assert len({texts(row) for row in rows}) == len(rows)
+        repeated = [row for row in rows if row["source"].endswith("_edge") and not row["bbox"]]
+        others = [texts(row) for row in rows if row["bbox"] or not row["source"].endswith("_edge")]
+        assert len(set(others)) == len(others)
+        assert set(Counter(map(texts, repeated)).values()) <= {3}
+
+
+def test_edges_are_clicks_and_what_they_open(steps, paper_world, tmp_path):
+    """The paper's 274 edge instances of a subtree: click and `complete` of 137 edges; or the clicks alone, twice."""
+    edges = [row for row in steps["sft.jsonl"] if row["source"].endswith("_edge")]
+    assert sum(bool(row["bbox"]) for row in edges) * 2 == len(edges) == 4_110
+    clicks, opened = edges[:2]
+    assert Path(opened["images"][0]).stem == opened["task"].rpartition(" ")[2]
+    assert texts(opened)[2] == COMPLETE_ANSWER
+    assert texts(opened)[0].partition("step1: ")[2] == texts(clicks)[2].partition("Explain:")[2].partition("\t")[0]
+    write(paper_world, tmp_path / "rows", Options(edges="clicks"))
+    rows = [row for row in read_rows(tmp_path / "rows" / "sft.jsonl") if row["source"].endswith("_edge")]
+    assert len(rows) == 4_110 and all(row["bbox"] for row in rows)
 
 
 def test_tasks_by_length(data):
@@ -215,10 +232,10 @@ def test_separate_scope_of_the_authors_world(authors_world, tmp_path):
 
 def test_centred_clicks_merge_what_becomes_equal(paper_world, tmp_path):
     manifest = write(paper_world, tmp_path / "rows", Options(clicks="center"))
-    # 5 of 6 copies of an edge are equal, 455 edges of the unseen subtrees (137 x 3 + ...) keep one, the 274 of the
-    # SFT subtrees are path rows already; an icon's ten clicks are one, but back and home stand on many pages
+    # 2 of 3 copies of an edge's click and of its complete are equal, and those of the 274 edges of the SFT subtrees are
+    # path rows already; an icon's ten clicks are one, but back and home stand on many pages
     assert manifest["rows"]["sft.jsonl"] + manifest["merged"]["sft.jsonl"] == 60_952
-    assert manifest["merged"]["sft.jsonl"] == 5 * 685 + 2 * 137 + 9 * 230
+    assert manifest["merged"]["sft.jsonl"] == 2 * (2 * 685 + 2 * 137) + 9 * 230
     assert {n: c for n, c in manifest["rows"].items() if n != "sft.jsonl"} == {
         n: c for n, c in COUNTS.items() if n != "sft.jsonl"
     }

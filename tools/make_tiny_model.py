@@ -2,7 +2,7 @@
 
     python tools/make_tiny_model.py OUT --family qwen2_5_vl|qwen3_vl --size 2m|4m|10m|50m [--seed 0] [--vocab 768]
     python tools/make_tiny_model.py OUT --family qwen2_5_vl|qwen3_vl --tokenizer real [--seed 0]
-    python tools/make_tiny_model.py OUT --from-base [pages|forms|marks|words]
+    python tools/make_tiny_model.py OUT --from-base [pages|forms|marks|words] [--explain way]
 
 The first two have random weights ("from scratch"); around those of the second is what a checkpoint of the family has:
 the vocabulary of 151,936 rows with its ids, the chat template and the limits of a picture (`make test-real` fetches the
@@ -29,6 +29,7 @@ from data_engine.cli import Parser, command, positive, whole
 from data_engine.dataset import MANIFEST, DataError, changed_file, read_json, read_manifest, sha256, verified_path
 from data_engine.files import write_file
 from data_engine.folder import is_free, only_writer
+from data_engine.gelab.actions import EXPLAIN
 
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
@@ -95,12 +96,17 @@ def save(folder: Path, family: str, model, tokenizer, pixels: dict[str, int], ne
     processor.image_processor.save_pretrained(folder)  # preprocessor_config.json, for readers older than the pin
 
 
-def copy_base(out: Path, base: Path) -> dict:
-    """Copy a shipped base model to ``out`` unless it is there already; every file's hash is checked first."""
+def copy_base(out: Path, base: Path, explain: str = "step") -> dict:
+    """Copy a shipped base model to ``out`` unless it is there already; every file's hash is checked first.
+
+    ``explain`` ``way``: what rows of that kind say again and again becomes one token each, as the rest of the prompts
+    is: a row has a third fewer tokens. A new token begins as the mean of those that spelled it.
+    """
     if not base.exists():
         raise DataError(f"{base}: no base model is here; recipes/tiny_base/pretrain.sh makes one, or use --scratch")
     manifest = read_manifest(base, KIND)
     arguments = {"base_sha256": sha256(base / MANIFEST)}
+    arguments |= {} if explain == "step" else {"explain": explain}
     if (mark := _mark_of(out)) is not None:
         if mark["arguments"] != arguments:
             raise DataError(f"{out}: is another tiny model; remove it")
@@ -110,8 +116,28 @@ def copy_base(out: Path, base: Path) -> dict:
     with only_writer(out) as scratch, scratch() as folder:
         for path in files:
             shutil.copyfile(path, folder / path.name)
+        if explain == "way":
+            _add_way(folder)
         mark = _marked(folder, mark)
     return mark | {"new": True}
+
+
+def _add_way(folder: Path) -> None:
+    """Add the phrases of ``--explain way`` to the vocabulary of a model."""
+    import torch
+    from tiny_model import vocabulary
+    from transformers import AutoModelForImageTextToText, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForImageTextToText.from_pretrained(folder, dtype="auto")
+    spelled = vocabulary.add_phrases(tokenizer, vocabulary.way_phrases())
+    rows = model.get_input_embeddings().weight.detach().clone()
+    model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    with torch.no_grad():
+        for row, tokens in enumerate(spelled, len(rows)):
+            model.get_input_embeddings().weight[row] = rows[tokens].mean(dim=0)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
 
 
 def _marked(folder: Path, mark: dict) -> dict:
@@ -172,6 +198,7 @@ def parser() -> Parser:
     start.add_argument(
         "--from-base", nargs="?", const="pages", choices=tuple(BASES), help="a copy of a shipped one; default: pages"
     )
+    parser.add_argument("--explain", choices=EXPLAIN, default="step", help="pages: of the rows that it will train on")
     parser.add_argument("--family", choices=FAMILIES, help="architecture")
     parser.add_argument("--size", choices=tuple(SIZES), help="parameters, about")
     parser.add_argument("--seed", type=whole(), default=0, help="of the weights")
@@ -186,6 +213,8 @@ def main(argv: list[str] | None = None) -> None:
     real = given.tokenizer == "real"
     if given.from_base and (given.family or given.size or real):
         parser().error("--from-base has family, size and tokenizer of the shipped model; leave these flags out")
+    if given.explain != "step" and given.from_base != "pages":
+        parser().error(f"--explain {given.explain}: is for --from-base pages")
     if real and given.size:
         parser().error("--tokenizer real has one size, 10 million parameters; leave out --size")
     if not given.from_base and not (given.family and (given.size or real)):
@@ -193,11 +222,11 @@ def main(argv: list[str] | None = None) -> None:
     from transformers.utils import logging
 
     logging.disable_progress_bar()
-    print(copied(given.out, BASES[given.from_base]) if given.from_base else made(given))
+    print(copied(given.out, BASES[given.from_base], given.explain) if given.from_base else made(given))
 
 
-def copied(out: Path, base: Path) -> str:
-    mark = copy_base(out, base)
+def copied(out: Path, base: Path, explain: str) -> str:
+    mark = copy_base(out, base, explain)
     what = f"{out}: the base model, stage {mark['stage']}, commit {mark['commit'][:7]}: "
     return what + ("copied" if mark["new"] else "is there already")
 

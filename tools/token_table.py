@@ -50,7 +50,7 @@ class Counter:
 
 def chat(system: str | None, messages: Sequence[dict]) -> str:
     """The family's form of a chat, pictures without their tokens. ``system``: where the rows have none."""
-    own = [{"role": "system", "content": system}] if system else []
+    own = [{"role": "system", "content": system}] if system and messages[0]["role"] != "system" else []
     text = "".join(f"<|im_start|>{m['role']}\n{m['content']}<|im_end|>\n" for m in [*own, *messages])
     return text.replace(prompts.IMAGE, "<|vision_start|><|vision_end|>")
 

@@ -4,11 +4,16 @@ A model answers one line, ``Explain:<text>\\tAction: <action>``. Special tokens 
 stripped by the engine; both read the same. ``parse`` is total and linear: any text gives an Answer whose ``action`` is
 one of the space's, or a ParseFailure.
 
+What stands before the answer is the row's choice (``EXPLAIN``): nothing (``step``, the paper's), or a line of its own
+that says the way (``way``): the pages above the one that is shown and above the goal, up to page_0::
+
+    Way:page_9 page_2 page_0. page_21 page_8 page_2 page_0.
+
 A new action is a class like Click, its name in SPACE, and a rule in ``env.Navigation``.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, ClassVar
@@ -88,7 +93,8 @@ class Answer:
     """A model's answer, read.
 
     ``icon`` and ``page`` are what the text *claims* to click on (None where it claims nothing); no state may ever be
-    taken from them. ``well_formed`` says that the text has exactly the declared format.
+    taken from them. ``well_formed`` says that the text has exactly the declared format; ``way`` is the line that says
+    the way, None where there is none.
     """
 
     action: Action | ParseFailure
@@ -96,6 +102,17 @@ class Answer:
     icon: str | None = None
     page: str | None = None
     well_formed: bool = False
+    way: str | None = None
+
+
+EXPLAIN = ("step", "way")  # what a row asks to be said: the paper's sentence alone, or the way before it
+_PAGES = r"[A-Za-z0-9_]{1,100}(?: [A-Za-z0-9_]{1,100})*"
+_WAY = re.compile(rf"(Way:{_PAGES}\. {_PAGES}\.)\n")
+
+
+def format_way(here: Sequence[str], goal: Sequence[str]) -> str:
+    """The line before an answer that says the way: two chains of page ids, each up to page_0."""
+    return f"Way:{' '.join(here)}. {' '.join(goal)}.\n"
 
 
 _LEAD = r"[Ee]xplain:(?:(?!<\||<image>)[^\t])+\tAction: "  # no token in the prose
@@ -140,12 +157,14 @@ def parse(text: str, space: Space = SPACE) -> Answer:
     text = after_think(text)
     if text is None:
         return Answer(ParseFailure("unclosed think"))
+    said = _WAY.match(text)
+    way, text = (said[1], text[said.end() :]) if said else (None, text)
     reading = read(text, space.grammar)
     if not reading.labelled:
-        return Answer(ParseFailure("no action"), explain=reading.prose)
+        return Answer(ParseFailure("no action"), explain=reading.prose, way=way)
     action = _action(reading, space.grammar)
     well_formed = len(reading.actions) == 1 and space.strict.fullmatch(text) is not None
-    return Answer(action, reading.prose, *_claim(reading.prose), well_formed)
+    return Answer(action, reading.prose, *_claim(reading.prose), well_formed, way)
 
 
 def _action(reading: Reading, grammar: Grammar) -> Action | ParseFailure:

@@ -14,9 +14,15 @@ from .write import KIND
 from .write_many import KIND as MANY_KIND
 
 
+def prompt_hash(arguments: dict) -> str:
+    """Of the prompt builder, for rows of a manifest with these arguments."""
+    return prompts.sha256(explain=arguments.get("explain", "step"))
+
+
 def request(row: dict, folder: Path) -> Request:
     """The question of a row, exactly as training asks it."""
-    return row_request(row, folder, prompts.SYSTEM)
+    system = [message["content"] for message in row["messages"] if message["role"] == "system"]
+    return row_request(row, folder, system[0] if system else prompts.SYSTEM)
 
 
 def lost(row: dict, text: str) -> str | None:
@@ -49,8 +55,8 @@ INTERACTIVE = Protocol(
     sentence="{agent} arrives in {good} of {count} {set} walks",
     whole_walks=True,
 )
-_rows = partial(Dataset, variable="GELAB_DATA", kind=KIND, command="gelab.write", prompt_hash=prompts.sha256)
-_many = partial(Dataset, variable="WORLDS_DATA", kind=MANY_KIND, command="gelab.write_many", prompt_hash=prompts.sha256)
+_rows = partial(Dataset, variable="GELAB_DATA", kind=KIND, command="gelab.write", prompt_hash=prompt_hash)
+_many = partial(Dataset, variable="WORLDS_DATA", kind=MANY_KIND, command="gelab.write_many", prompt_hash=prompt_hash)
 GELAB = Benchmark(
     name="gelab",
     title="GE-Lab",
@@ -68,7 +74,7 @@ GELAB = Benchmark(
     tokens=("<|box_start|>", "<|box_end|>"),
     tuner="full",
     verify=verify,
-    prompt_hash=prompts.sha256,
+    prompt_hash=prompt_hash,
     request=request,
     lost=lost,
     protocols=(STATIC, INTERACTIVE),

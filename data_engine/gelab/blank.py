@@ -16,6 +16,7 @@ from PIL import Image
 from ..cli import Parser, command
 from ..dataset import MANIFEST, DataError, read_manifest, verified_path, write_manifest
 from ..folder import NewFolder, make_folder
+from .placements import opened
 from .render import png
 from .world import KIND as WORLD
 from .world import STRUCTURE, World, check_apart, fingerprint, hash_pixels, picture_path
@@ -37,20 +38,27 @@ def blank(data: Path, out: Path) -> dict:
     check_apart(out, data)
     picture = Image.new("RGB", world.page_size, GROUND)
     pixels = dict.fromkeys(world.graph.pages, hash_pixels(picture))
-    twin = {
-        "fingerprint": fingerprint(world.structure, world.page_size, pixels),
-        "blank_of": world.fingerprint,
-    }
+    worlds = {"world": world} | {path: opened(data, path) for path in rows.get("placements", {})}
+    twins = {path: _twin(shown, pixels) for path, shown in worlds.items()}
+    twin = twins.pop("world")
     kept = {name: rows[name] for name in _KEPT}
+    kept |= {"protocol": rows["protocol"]} if "protocol" in rows else {}
+    kept |= {"placements": {path: of_path["fingerprint"] for path, of_path in twins.items()}} if twins else {}
     arguments = rows["arguments"] | {"world": twin["fingerprint"]}
 
     def fill(folder: NewFolder) -> dict:
         for name in rows["rows"]:
             folder.copy(verified_path(data, name, rows), name)
-        _write_world(folder, world, png(picture), twin)
+        for path, shown in worlds.items():
+            _write_world(folder, path, shown, png(picture), twins.get(path, twin))
         return kept | twin
 
     return make_folder(out, ROWS, arguments, fill)
+
+
+def _twin(world: World, pixels: dict[str, str]) -> dict[str, str]:
+    """What the manifest of a world's twin says of both."""
+    return {"fingerprint": fingerprint(world.structure, world.page_size, pixels), "blank_of": world.fingerprint}
 
 
 def _rows_manifest(data: Path) -> dict:
@@ -64,14 +72,14 @@ def _rows_manifest(data: Path) -> dict:
     return manifest
 
 
-def _write_world(folder: NewFolder, world: World, picture: bytes, twin: dict) -> None:
+def _write_world(folder: NewFolder, path: str, world: World, picture: bytes, twin: dict) -> None:
     """The world's structure, and the same blank picture for each page."""
-    folder.copy(world.folder / STRUCTURE, f"world/{STRUCTURE}")
+    folder.copy(world.folder / STRUCTURE, f"{path}/{STRUCTURE}")
     for page in world.graph.pages:
-        folder.write(f"world/{picture_path(page)}", picture)
-    hashes = folder.hashes_below("world")
+        folder.write(f"{path}/{picture_path(page)}", picture)
+    hashes = folder.hashes_below(path)
     kept = {name: world.manifest[name] for name in ("canvas", "page_size", "icons")}
-    write_manifest(folder.path / "world", WORLD, world.manifest["arguments"] | {"blank": True}, hashes, **kept, **twin)
+    write_manifest(folder.path / path, WORLD, world.manifest["arguments"] | {"blank": True}, hashes, **kept, **twin)
 
 
 @command("blank")

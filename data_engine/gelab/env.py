@@ -21,7 +21,7 @@ from ..dataset import DataError
 from ..episode import Request
 from ..spaces import spaces
 from . import prompts
-from .actions import COMPLETE, HIT, MISS, UNREADABLE, Action, Click, Complete, ParseFailure, parse
+from .actions import COMPLETE, EXPLAIN, HIT, MISS, UNREADABLE, Action, Click, Complete, ParseFailure, parse
 from .graph import PageGraph
 from .oracle import gold_answer
 from .tasks import Task
@@ -114,8 +114,9 @@ class NavigationEpisode:
         max_steps: int = MAX_STEPS,
         ask_complete: bool = True,
         click_only: bool = False,
+        explain: str = "step",
     ):
-        self.world, self.task, self.key = world, task, key
+        self.world, self.task, self.key, self.explain = world, task, key, explain
         self.state = Navigation(world.graph, task, max_steps, ask_complete, click_only)
         self.turns: list[dict] = []
 
@@ -126,7 +127,7 @@ class NavigationEpisode:
     def request(self) -> Request:
         state = self.state
         return Request(
-            system=prompts.SYSTEM,
+            system=prompts.system(explain=self.explain),
             prompt=prompts.navigation(self.task.start, self.task.goal, state.history()),
             image=self.world.picture(state.page),
             key=f"{self.key}/{len(self.turns)}",
@@ -159,7 +160,7 @@ class NavigationEpisode:
         return self.state.act(action)
 
     def _gold(self) -> str:
-        return gold_answer(self.world.graph, self.state.page, self.task.goal)
+        return gold_answer(self.world.graph, self.state.page, self.task.goal, self.explain)
 
 
 def episode_of(config: dict, max_steps: int, click_only: bool) -> NavigationEpisode:
@@ -173,7 +174,10 @@ def episode_of(config: dict, max_steps: int, click_only: bool) -> NavigationEpis
     task = Task(config["start"], config["goal"], world.graph.distances_to(config["goal"])[config["start"]])
     if not task.length:
         raise DataError(f"env_config: {task.name} is no way to go; write the rows again")
-    return NavigationEpisode(world, task, task.name, max_steps, click_only=click_only)
+    explain = config.get("explain", "step")
+    if explain not in EXPLAIN:
+        raise DataError(f"env_config: explain is {explain!r}, not one of {', '.join(EXPLAIN)}; write the rows again")
+    return NavigationEpisode(world, task, task.name, max_steps, click_only=click_only, explain=explain)
 
 
 @lru_cache
@@ -191,13 +195,22 @@ class GELabEnv(gymnasium.Env):
     Reward: 1.0 on the step that opens the goal page, else 0.0. ``terminated`` on arrival or a premature ``complete``,
     ``truncated`` at ``max_steps``. ``info``: page, outcome, distance (steps left). ``reset(options={"task": i})``
     picks a task; else one is drawn. With ``copy=False`` observations share the cached, read-only screenshot, which
-    saves most of the time of a step; Gymnasium's own checker asks for copies.
+    saves most of the time of a step; Gymnasium's own checker asks for copies. With ``placements`` each episode is on
+    one of them, drawn; ``reset(options={"placement": i})`` picks one.
     """
 
     metadata = {"render_modes": ["rgb_array"]}
     render_mode = "rgb_array"
 
-    def __init__(self, world: World, tasks: Sequence[Task], max_steps: int = MAX_STEPS, copy: bool = True):
+    def __init__(
+        self,
+        world: World,
+        tasks: Sequence[Task],
+        max_steps: int = MAX_STEPS,
+        copy: bool = True,
+        placements: Sequence[World] = (),
+    ):
+        self.placements = list(placements)
         self.world, self.tasks, self.max_steps, self.copy = world, list(tasks), max_steps, copy
         self.observation_space, self.action_space = spaces(world.page_size)
         self.task, self.state = self.tasks[0], None
@@ -206,6 +219,10 @@ class GELabEnv(gymnasium.Env):
         super().reset(seed=seed)
         index = (options or {}).get("task")
         self.task = self.tasks[int(self.np_random.integers(len(self.tasks))) if index is None else index]
+        if self.placements:
+            drawn = (options or {}).get("placement")
+            drawn = int(self.np_random.integers(len(self.placements))) if drawn is None else drawn
+            self.world = self.placements[drawn]
         self.state = Navigation(self.world.graph, self.task, self.max_steps, ask_complete=False)
         return self._observation(), self._info(None)
 

@@ -105,6 +105,11 @@ def _click_kind(graph: PageGraph, left: dict[str, int], page: str, name: str, se
     return kind
 
 
+def shown_on(row: dict) -> str:
+    """Path of the world that a row of predictions or a trajectory was shown on, below the folder of rows."""
+    return row.get("world") or (row["images"][0].partition("/pages/")[0] if "images" in row else "world")
+
+
 def row_place(row: dict) -> tuple[str, str]:
     """(page, goal) of a navigation row."""
     return PurePosixPath(row["images"][0]).stem, row["task"].rpartition(" to ")[2]

@@ -26,6 +26,7 @@ from ..geometry import in_range
 from ..intervals import by_group, counts, interval, mean
 from ..shapes import Count, Message, Turn
 from .actions import Action, Click, ParseFailure, parse
+from .rows import SINGLE_STEPS
 from .scoring import gold_of, gold_text, score, score_caption
 
 Scored = tuple[dict, dict]  # a row, its ``score_prediction``
@@ -36,7 +37,7 @@ COLUMNS: dict[str, Callable[[str, int | None], bool]] = {  # the paper's: which 
     "edge": lambda kind, length: kind == "first_click" or (kind == "complete" and length == 1),
     "path": lambda kind, length: kind == "middle_click",
 }
-CAPTIONS = ("caption", "icon_captioning")  # tasks of ours and of the authors'
+CAPTIONS = ("caption", "icon_captioning", "page", "opening")  # tasks of ours and of the authors'
 
 
 class Answered(msgspec.Struct):
@@ -168,11 +169,11 @@ PARTS = ("type", "coord", "intent", "format")
 
 
 def _by_task(steps: list[Scored]) -> tuple[dict[tuple[str, int], list[int]], dict]:
-    """(task, length) -> which of its rows are right, and which questions they ask; edge rows belong to no task."""
+    """(task, length) -> which of its rows are right, and which questions they ask; single steps belong to no task."""
     rights: dict[tuple[str, int], list[int]] = defaultdict(list)
     asked: dict[tuple[str, int], set[str]] = defaultdict(set)
     for row, s in steps:
-        if "path" in row and "task" in row and not str(row.get("source", "")).endswith("_edge"):
+        if "path" in row and "task" in row and not str(row.get("source", "")).endswith(SINGLE_STEPS):
             rights[row["task"], row["path"]].append(s["right"])
             asked[row["task"], row["path"]].add(_question(row))
     return rights, asked

@@ -1,7 +1,7 @@
 """The right next move in the model's own terms: a click in 0..1000, an answer in text."""
 
-from .actions import COMPLETE_ANSWER, Click
-from .graph import Element, PageGraph
+from .actions import COMPLETE_ANSWER, Click, format_way
+from .graph import ROOT, Element, PageGraph
 
 
 def gold_click(graph: PageGraph, page: str, element: Element) -> Click:
@@ -10,9 +10,23 @@ def gold_click(graph: PageGraph, page: str, element: Element) -> Click:
     return Click((x1 + x2) // 2, (y1 + y2) // 2)
 
 
-def gold_answer(graph: PageGraph, page: str, goal: str) -> str:
+def gold_way(graph: PageGraph, page: str, goal: str, explain: str) -> str:
+    """What stands before the right answer on ``page``: nothing, or with ``way`` the line that says the way."""
+    return format_way(pages_above(graph, page), pages_above(graph, goal)) if explain == "way" else ""
+
+
+def pages_above(graph: PageGraph, page: str) -> list[str]:
+    """A page and all pages above it, up to page_0."""
+    chain = [page]
+    while chain[-1] != ROOT:
+        chain.append(graph.parents[chain[-1]])
+    return chain
+
+
+def gold_answer(graph: PageGraph, page: str, goal: str, explain: str = "step") -> str:
     """What a perfect agent on ``page`` says on its way to ``goal``."""
+    way = gold_way(graph, page, goal, explain)
     if page == goal:
-        return COMPLETE_ANSWER
+        return way + COMPLETE_ANSWER
     element = graph.next_element(page, goal)
-    return gold_click(graph, page, element).written(icon=element.name, page=page)
+    return way + gold_click(graph, page, element).written(icon=element.name, page=page)

@@ -5,9 +5,10 @@ holds a literal ``<image>`` but the user turns, where ms-swift puts the screensh
 """
 
 import hashlib
+from collections.abc import Sequence
 
 from ..answer import disarmed
-from .actions import SPACE, UNREADABLE, Space
+from .actions import SPACE, UNREADABLE, Space, format_way
 
 IMAGE = "<image>"  # ms-swift's placeholder; it stands once, at the head of a user turn
 NO_ACTION = "no action on {page}."  # history entry of what no action tells
@@ -19,9 +20,14 @@ Asked to go from one page to another, answer the next step in one of these forms
 Asked to click an icon, use the first form. Asked what icon stands at a point, answer its name only."""
 
 
-def system(space: Space = SPACE) -> str:
-    """The system prompt: the answers of ``space``, each as it must be written."""
-    return _SYSTEM.format(forms="\n".join(space.forms))
+_WAY = """First, on a line of its own, name the pages from the shown one up to page_0, and from the goal up to page_0:
+Way:PAGE .. page_0. GOAL .. page_0.
+Asked which page is shown, answer it and the pages above it; asked what opens a page, add the click."""
+
+
+def system(space: Space = SPACE, explain: str = "step") -> str:
+    """The system prompt: the answers of ``space``, each as it must be written, and what stands before them."""
+    return _SYSTEM.format(forms="\n".join([*space.forms, *([_WAY] if explain == "way" else [])]))
 
 
 SYSTEM = system()
@@ -48,9 +54,26 @@ def grounding(icon: str) -> str:
     return f"{IMAGE}Click on {icon} icon in the image."
 
 
-def sha256(space: Space = SPACE) -> str:
+def shown() -> str:
+    """Ask which page is shown."""
+    return f"{IMAGE}Which page is shown?"
+
+
+def opening(page: str) -> str:
+    """Ask what opens a page."""
+    return f"{IMAGE}What opens {page}?"
+
+
+def opened(pages: Sequence[str], icon: str) -> str:
+    """The answer: a page, those above it up to page_0, and the icon on the second of them that opens the first."""
+    return f"{' '.join(pages)}. click {icon} icon on {pages[1]}"
+
+
+def sha256(space: Space = SPACE, explain: str = "step") -> str:
     """Hash of everything that this module and the grammar can say; rows carry it and loaders compare it."""
     history = [entry(outcome, f"page_{i}", "ICON", space) for i, outcome in enumerate([*space.history, UNREADABLE])]
-    texts = [system(space), navigation("page_0", "page_1", []), navigation("page_0", "page_1", history)]
+    texts = [system(space, explain), navigation("page_0", "page_1", []), navigation("page_0", "page_1", history)]
     texts += [captioning(1, 2), grounding("ICON"), *(action.template for action in space.actions)]
+    if explain == "way":
+        texts += [format_way(["PAGE"], ["GOAL"]), shown(), opening("PAGE"), opened(["PAGE", "ABOVE"], "ICON")]
     return hashlib.sha256("\n".join(texts).encode()).hexdigest()

@@ -28,7 +28,10 @@ class Gold:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The four parts of a step's reward, each 0 or 1, and whether the step counts as right."""
+    """The four parts of a step's reward, each 0 or 1, and whether the step counts as right.
+
+    ``format``: the declared one, with the way said where the gold says it, and nowhere else.
+    """
 
     type: int
     coord: int
@@ -95,7 +98,8 @@ def score(answer: Answer, gold: Gold) -> Parts:
         coord = same_type and clickable(gold.box, gold.canvas).contains(answer.action.x, answer.action.y)
         intent = same_type and answer.icon == gold.answer.icon
         right = coord and intent
-    return Parts(int(same_type), int(coord), int(intent), int(answer.well_formed), int(right))
+    formed = answer.well_formed and (answer.way is None) == (gold.answer.way is None)
+    return Parts(int(same_type), int(coord), int(intent), int(formed), int(right))
 
 
 def closeness(answer: Answer, gold: Gold) -> float:

@@ -54,7 +54,7 @@ def vary(
     check_apart(out, base)
     sources = world.manifest["icons"]
     if kind != "image":
-        _check_pictures(world, icon_set)
+        check_pictures(world, icon_set)
     makers: dict[str, Callable[[], Variant]] = {
         "image": lambda: (world.graph, other_pictures(sources, icon_set, seed)),
         "name": lambda: renamed(world.graph, sources, names),
@@ -75,7 +75,7 @@ def vary(
     return make_folder(out, KIND, arguments, fill)
 
 
-def _check_pictures(world: World, icon_set: IconSet) -> None:
+def check_pictures(world: World, icon_set: IconSet) -> None:
     """The pictures that the world was built with are at hand, and are the same."""
     wanted, there = world.manifest["arguments"]["icons"], picture_hashes(icon_set)
     if wanted and not there:

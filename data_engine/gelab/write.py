@@ -1,4 +1,4 @@
-"""Write the rows of every stage: ``python -m data_engine.gelab.write WORLD OUT [--scope union|separate] ...``
+"""Write the rows of every stage: ``python -m data_engine.gelab.write WORLD OUT [--protocol paper|hard] ...``
 
 sft.jsonl        path rows of the SFT subtrees, edges of all subtrees, icon rows
 st_rl.jsonl      path rows of the ST-RL subtree, gold in `solution`
@@ -6,27 +6,41 @@ mt_rl.jsonl      tasks of the MT-RL subtree, one row each
 eval_id.jsonl    path rows of each SFT subtree          tasks_id.jsonl    their tasks
 eval_ood.jsonl   path rows of the test subtree          tasks_ood.jsonl   its tasks
 world/           a copy of the world, so that the folder stands alone; image paths point into it
+placements/      with --protocol hard: the world with its icons elsewhere, for training and for evaluation
 manifest.json    arguments, world fingerprint, prompt hash, page size, MAX_PIXELS, counts, hashes
+
+--protocol paper shows each page in one picture, where icons never move: an agent can click from memory. With hard each
+task is shown on one of several placements, and evaluation has placements that training never shows.
+--explain way has each answer to a task say the way before the click: the pages above the one that is shown, and above
+the goal. Its rows hold the system prompt, which asks for it.
 """
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import chain, product
 from pathlib import Path
 
-from ..cli import Parser, command, positive, whole
+from ..cli import Parser, command, positive, real, whole
 from ..dataset import DataError
 from ..folder import NewFolder, make_folder
 from ..geometry import Size, fits_patches
+from ..seeds import rng
 from ..shapes import ScoredRows, manifest_kind
 from . import prompts
+from .actions import EXPLAIN
 from .graph import PageGraph, WorldError
-from .rows import RowMaker, episode_row, task_row, without_answer
+from .placements import SPLITS, check_grid, write_placements
+from .rows import ICON_COPIES, Placement, RowMaker, episode_row, placement_of, task_row, without_answer
 from .tasks import Task, all_tasks, subtree_pages
 from .world import World, check_apart
 
 KIND = manifest_kind("gelab-rows", ScoredRows)
-EDGE_COPIES = {"union": 6, "separate": 2}  # 685 x 6 = 4,110 closes the paper's 60,864; the public fork repeats twice
+# Rows of each edge: 685 x 6 = 4,110 closes the paper's 60,864; the public fork has two. An edge is a task of length 1,
+# so two of its rows make a pair, click and complete, as in the paper's 274 edge instances of a subtree's 137 edges.
+EDGE_ROWS = {"union": 6, "separate": 2}
+EDGES, PROTOCOLS = ("pairs", "clicks"), ("paper", "hard")
 
 
 @dataclass(frozen=True)
@@ -41,35 +55,75 @@ class Options:
     mt_rl_subtree: int = 4
     test_subtree: int = 5
     system_in_rows: bool = False
+    edges: str = "pairs"
+    protocol: str = "paper"
+    explain: str = "step"
+    placements: int = 16
+    passes: int = 1
+    recovery: float = 0.0
+    page_questions: int = 0
+
+    @property
+    def edge_copies(self) -> int:
+        return EDGE_ROWS[self.scope] // (2 if self.edges == "pairs" else 1)
+
+    @property
+    def variant(self) -> str:
+        """What the rows are besides the paper's protocol; empty where they are it."""
+        return " ".join(word for word in (self.protocol, self.explain) if word not in ("paper", "step"))
+
+    @property
+    def system(self) -> bool:
+        """Whether rows hold the system prompt: where it is not the template's, they must."""
+        return self.system_in_rows or self.explain != "step"
 
 
-def write(world_folder: Path, out: Path, options: Options = Options()) -> dict:
+def write(
+    world_folder: Path, out: Path, options: Options = Options(), icons: Path | None = None, workers: int = 1
+) -> dict:
     """Write the rows folder ``out`` and return its manifest; does nothing if it is there already.
+
+    ``icons``: with ``hard``, the folder of pictures that the world was built with, if any.
 
     Raises DataError or WorldError in one line.
     """
     world = World(world_folder)
     check_page_size(world.page_size)
     arguments = asdict(options) | {"sft_subtrees": list(options.sft_subtrees), "world": world.fingerprint}
-    _check_options(options, world.graph)
+    _check_options(options, world)
     check_apart(out, world.folder)
 
     def fill(folder: NewFolder) -> dict:
         world.copy(folder, "world")
-        counts, merged = _write_files(folder, world.graph, options)
+        shown, placements = dict.fromkeys(SPLITS, [Placement(world.graph, "world")]), {}
+        if options.protocol == "hard":
+            shown, prints = write_placements(folder, world, options.placements, options.seed, icons, workers)
+            placements = {"placements": prints}
+        counts, merged = _write_files(folder, world.graph, shown, options)
         return {
             "fingerprint": world.fingerprint,
-            "prompt_sha256": prompts.sha256(),
+            "prompt_sha256": prompts.sha256(explain=options.explain),
             "page_size": world.page_size,
             "max_pixels": world.page_size.width * world.page_size.height,
             "rows": counts,
             "merged": merged,
+            **placements,
+            **({"protocol": options.variant} if options.variant else {}),
         }
 
     return make_folder(out, KIND, arguments, fill)
 
 
-def _check_options(options: Options, graph: PageGraph) -> None:
+def _check_options(options: Options, world: World) -> None:
+    graph = world.graph
+    if options.protocol == "hard":
+        check_grid(world)
+    elif options.passes > 1:
+        raise DataError(f"--passes {options.passes}: on one placement all passes are the same; give --protocol hard")
+    if options.passes > options.placements:
+        raise DataError(f"--passes {options.passes}: more than --placements {options.placements}; ask for as many")
+    if options.page_questions and options.explain != "way":
+        raise DataError(f"--page-questions {options.page_questions}: the answers belong to --explain way; give it too")
     if len(set(options.sft_subtrees)) < len(options.sft_subtrees):
         raise DataError(f"--sft-subtrees {' '.join(map(str, options.sft_subtrees))}: name each subtree once")
     for flag, roots in _subtrees(options).items():
@@ -93,44 +147,72 @@ def check_page_size(size: Size) -> None:
         raise WorldError(f"page size {size}: sides must be multiples of 28 or of 32; build with 448x448")
 
 
-def _write_files(folder: NewFolder, graph: PageGraph, options: Options) -> tuple[dict[str, int], dict[str, int]]:
+def _write_files(
+    folder: NewFolder, graph: PageGraph, shown: dict[str, list[Placement]], options: Options
+) -> tuple[dict[str, int], dict[str, int]]:
+    """Write all files; ``shown``: split -> the placements that its rows show. Returns rows and merged rows of each."""
     counts, merged = {}, {}
-    for name, steps in _step_files(graph, options).items():
-        maker = RowMaker(graph, "world", options.clicks, options.seed, name, options.system_in_rows)
-        rows = steps(maker)
-        counts[name] = folder.write_rows(name, map(without_answer, rows) if name == "st_rl.jsonl" else rows)
+    tasks = {
+        "sft": _sft_tasks(graph, options),
+        "st_rl": _tasks_of_each(graph, (options.st_rl_subtree,)),
+        "eval_id": _tasks_of_each(graph, options.sft_subtrees),
+        "eval_ood": _tasks_of_each(graph, (options.test_subtree,)),
+    }
+    for stem, of_stem in tasks.items():
+        name, training = f"{stem}.jsonl", not stem.startswith("eval")
+        edges = options.passes * options.edge_copies * len(graph.edges) if stem == "sft" else 0
+        recovering = _recovering(of_stem, edges, name, options) if training else frozenset()
+        where = shown["train" if training else "eval"]
+        maker = RowMaker(where, options.clicks, options.seed, name, options.system, options.explain, recovering)
+        rows = _steps(maker, of_stem, options.passes if training else 1)
+        if stem == "sft":
+            rows = chain(rows, _single_steps(maker, options))
+        counts[name] = folder.write_rows(name, map(without_answer, rows) if stem == "st_rl" else rows)
         merged[name] = maker.merged
-    mt_rl = _tasks_of_each(graph, (options.mt_rl_subtree,))
-    counts["mt_rl.jsonl"] = folder.write_rows(
-        "mt_rl.jsonl",
-        (episode_row(i, task, graph, "world", options.system_in_rows) for i, task in enumerate(mt_rl)),
-    )
-    for name, subtrees in ("tasks_id.jsonl", options.sft_subtrees), ("tasks_ood.jsonl", (options.test_subtree,)):
-        tasks = _tasks_of_each(graph, subtrees)
-        counts[name] = folder.write_rows(name, (task_row(i, task) for i, task in enumerate(tasks)))
+    episodes = _episodes(_tasks_of_each(graph, (options.mt_rl_subtree,)), shown["train"], options)
+    counts["mt_rl.jsonl"] = folder.write_rows("mt_rl.jsonl", episodes)
+    for name, rows in ("tasks_id.jsonl", "eval_id"), ("tasks_ood.jsonl", "eval_ood"):
+        where = partial(placement_of, shown["eval"], options.seed, f"{rows}.jsonl", 0)  # as the task's rows
+        lines = (task_row(i, task, where(task.name).images) for i, task in enumerate(tasks[rows]))
+        counts[name] = folder.write_rows(name, lines)
     return counts, merged
 
 
-def _step_files(graph: PageGraph, options: Options) -> dict[str, Callable[[RowMaker], Iterator[dict]]]:
-    """File name -> its rows, given the maker of that file."""
+def _steps(maker: RowMaker, tasks: list[Task], passes: int) -> Iterator[dict]:
+    """The path rows of tasks."""
+    return (row for turn in range(passes) for task in tasks for row in maker.path(task, turn))
 
-    def paths(tasks: list[Task]) -> Callable[[RowMaker], Iterator[dict]]:
-        return lambda maker: (row for task in tasks for row in maker.path(task))
 
-    def sft(maker: RowMaker) -> Iterator[dict]:
-        yield from paths(_sft_tasks(graph, options))(maker)
-        for _ in range(EDGE_COPIES[options.scope]):
-            for page, element in graph.edges:
-                yield from maker.edge(page, element)
-        for name in graph.places:
-            yield from maker.icon(name)
+def _single_steps(maker: RowMaker, options: Options) -> Iterator[dict]:
+    """The rows of edges and icons."""
+    for turn in range(options.passes * options.edge_copies):
+        for page, element in maker.graph.edges:
+            yield from maker.edge(page, element, turn, options.edges == "pairs")
+    for turn in range(options.passes):
+        for name in maker.graph.places:
+            yield from maker.icon(name, turn=turn * ICON_COPIES)
+    for turn in range(options.passes * options.page_questions):
+        for page in maker.graph.pages:
+            yield from maker.page(page, turn)
 
-    return {
-        "sft.jsonl": sft,
-        "st_rl.jsonl": paths(_tasks_of_each(graph, (options.st_rl_subtree,))),
-        "eval_id.jsonl": paths(_tasks_of_each(graph, options.sft_subtrees)),
-        "eval_ood.jsonl": paths(_tasks_of_each(graph, (options.test_subtree,))),
-    }
+
+def _episodes(tasks: list[Task], shown: list[Placement], options: Options) -> Iterator[dict]:
+    """The rows of multi-turn RL."""
+    for idx, (turn, task) in enumerate(product(range(options.passes), tasks)):
+        where = placement_of(shown, options.seed, "mt_rl.jsonl", turn, task.name)
+        yield episode_row(idx, task, where.graph, where.images, options.system, options.explain)
+
+
+def _recovering(tasks: list[Task], edges: int, name: str, options: Options) -> frozenset[int]:
+    """Numbers of the clicks in the paths of a file, and in the rows of its ``edges``, after which a mishap is shown."""
+    clicks = options.passes * sum(task.length for task in tasks) + edges
+    drawn = rng(options.seed, "recovery", name).permutation(clicks)[: recovery_rows(clicks, options.recovery)]
+    return frozenset(drawn.tolist())
+
+
+def recovery_rows(clicks: int, share: float) -> int:
+    """How many recovery rows a file has, for the ``clicks`` of its paths and edges."""
+    return round(share * clicks)
 
 
 def _sft_tasks(graph: PageGraph, options: Options) -> list[Task]:
@@ -152,7 +234,7 @@ def parser() -> Parser:
     parser.add_argument("world", type=Path, metavar="WORLD", help="folder written by data_engine.gelab.build")
     parser.add_argument("out", type=Path, metavar="OUT", help="folder to write")
     parser.add_argument("--seed", type=whole(), default=default.seed, help="of the gold points")
-    parser.add_argument("--scope", choices=tuple(EDGE_COPIES), default=default.scope, help="pages SFT tasks join")
+    parser.add_argument("--scope", choices=tuple(EDGE_ROWS), default=default.scope, help="pages SFT tasks join")
     parser.add_argument("--clicks", choices=("uniform", "center"), default=default.clicks, help="gold points in a box")
     parser.add_argument(
         "--sft-subtrees", type=positive, nargs="+", default=list(default.sft_subtrees), metavar="N", help="root pages"
@@ -160,6 +242,29 @@ def parser() -> Parser:
     parser.add_argument("--st-rl-subtree", type=positive, default=default.st_rl_subtree, metavar="N", help="root page")
     parser.add_argument("--mt-rl-subtree", type=positive, default=default.mt_rl_subtree, metavar="N", help="root page")
     parser.add_argument("--test-subtree", type=positive, default=default.test_subtree, metavar="N", help="root page")
+    parser.add_argument("--edges", choices=EDGES, default=default.edges, help="click and complete, or clicks alone")
+    parser.add_argument("--protocol", choices=PROTOCOLS, default=default.protocol, help="icons stay, or change places")
+    parser.add_argument("--explain", choices=EXPLAIN, default=default.explain, help="what is said before an action")
+    parser.add_argument(
+        "--placements",
+        type=positive,
+        default=default.placements,
+        metavar="N",
+        help="hard: for training; N / 4 for eval",
+    )
+    parser.add_argument(
+        "--passes", type=positive, default=default.passes, metavar="N", help="hard: over training tasks"
+    )
+    parser.add_argument(
+        "--recovery", type=real(0, 1), default=default.recovery, metavar="SHARE", help="rows after a mishap, per click"
+    )
+    parser.add_argument(
+        "--page-questions", type=whole(0), default=default.page_questions, metavar="N", help="way: a page, of each kind"
+    )
+    parser.add_argument(
+        "--icons", type=Path, metavar="DIR", help="hard: the pictures that WORLD was built with, if any"
+    )
+    parser.add_argument("--workers", type=positive, default=1, metavar="N", help="hard: processes that draw")
     parser.add_argument("--system-in-rows", action="store_true", help="write the system prompt into each row")
     return parser
 
@@ -167,8 +272,9 @@ def parser() -> Parser:
 @command("write")
 def main(argv: list[str] | None = None) -> None:
     given = vars(parser().parse_args(argv))
+    folders = {name: given.pop(name) for name in ("icons", "workers")}
     world, out = given.pop("world"), given.pop("out")
-    manifest = write(world, out, Options(**given | {"sft_subtrees": tuple(given["sft_subtrees"])}))
+    manifest = write(world, out, Options(**given | {"sft_subtrees": tuple(given["sft_subtrees"])}), **folders)
     for name, count in manifest["rows"].items():
         left_out = manifest["merged"].get(name, 0)
         print(f"{name:16} {count:7,} rows" + (f"  ({left_out:,} equal rows merged)" if left_out else ""))

@@ -26,7 +26,7 @@ from . import prompts
 from .build_many import KIND as WORLDS_KIND
 from .graph import PageGraph
 from .parquet import pyarrow, write_parquet
-from .rows import RowMaker
+from .rows import Placement, RowMaker
 from .tasks import Task
 from .world import World, check_apart
 from .write import check_page_size
@@ -118,8 +118,9 @@ class Writer:
 
     def _world(self, split: str, name: str) -> Iterator[dict]:
         world = self._copy(name)
-        options, images = self.options, f"worlds/{name}"
-        maker = RowMaker(world.graph, images, options.clicks, options.seed, f"{split}/{name}", options.system_in_rows)
+        options = self.options
+        where = [Placement(world.graph, f"worlds/{name}")]
+        maker = RowMaker(where, options.clicks, options.seed, f"{split}/{name}", options.system_in_rows)
         for task in draw_tasks(world.graph, options.tasks_per_world, options.seed, f"{split}/{name}"):
             yield from maker.path(task)
         if split == "train":

@@ -12,6 +12,11 @@ from .verify import verify
 from .write import KIND, ROWS, TASKS
 
 
+def prompt_hash(arguments: dict) -> str:
+    """Of the prompt builder; the same for all rows."""
+    return prompts.sha256()
+
+
 def request(row: dict, folder: Path) -> Request:
     """The question of a row, exactly as training asks it."""
     *system, _, _ = row["messages"]
@@ -47,7 +52,7 @@ CLOSED_LOOP = Protocol(
     whole_walks=True,
     set_name="closed loop",
 )
-_rows = partial(Dataset, variable="LOGIN_DATA", kind=KIND, command="login.write", prompt_hash=prompts.sha256)
+_rows = partial(Dataset, variable="LOGIN_DATA", kind=KIND, command="login.write", prompt_hash=prompt_hash)
 LOGIN = Benchmark(
     name="login",
     title="login forms",
@@ -57,7 +62,7 @@ LOGIN = Benchmark(
     datasets=(_rows(name="login/rows", file=ROWS), _rows(name="login/tasks", file=TASKS)),
     tuner="lora",
     verify=verify,
-    prompt_hash=prompts.sha256,
+    prompt_hash=prompt_hash,
     request=request,
     lost=lost,
     protocols=(STEPS, CLOSED_LOOP),

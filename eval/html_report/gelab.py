@@ -2,8 +2,8 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
+from functools import cache, partial
 from itertools import groupby
 
 from PIL import Image
@@ -14,6 +14,7 @@ from data_engine.gelab import failures
 from data_engine.gelab.actions import Click, parse
 from data_engine.gelab.benchmark import INTERACTIVE, STATIC
 from data_engine.gelab.graph import PageGraph
+from data_engine.gelab.placements import opened
 from data_engine.gelab.ring import ring_places
 from data_engine.gelab.world import World
 from data_engine.geometry import box_to_thousand
@@ -70,9 +71,18 @@ def walks(score: Score, library: Library, pictures: Pictures) -> tuple[list[Walk
     world = library.world(score, World)
     if world is None:
         raise NotShown.without("world is")
-    for page in world.graph.pages:
-        pictures.add(f"{world.fingerprint}/{page}", partial(_screenshot, world, page))
-    return _episodes(score, world), {world.fingerprint: world}
+    rows = library.rows(score)
+
+    @cache
+    def shown(path: str) -> World:
+        if path != "world" and rows is None:
+            raise NotShown.without("rows are")
+        place = world if path == "world" else opened(rows[0], path)
+        for page in place.graph.pages:
+            pictures.add(f"{place.fingerprint}/{page}", partial(_screenshot, place, page))
+        return place
+
+    return _episodes(score, world, lambda row: shown(failures.shown_on(row))), {world.fingerprint: world}
 
 
 def _screenshot(world: World, page: str) -> Image.Image:
@@ -80,12 +90,14 @@ def _screenshot(world: World, page: str) -> Image.Image:
     return Image.fromarray(world.screenshot(page))
 
 
-def _episodes(score: Score, world: World) -> list[Walk]:
-    """The rows of a teacher-forced score are put together by task."""
+def _episodes(score: Score, world: World, shown: Callable[[dict], World]) -> list[Walk]:
+    """``shown``: row -> the world that it shows. The rows of a teacher-forced score are put together by task."""
+    drawn = world.fingerprint  # whose map is shown
     if score.kind == INTERACTIVE.kind:
-        return [_played(world, row) for row in score.read(partial(failures.read_walk, world.graph))]
+        return [_played(shown(row), drawn, row) for row in score.read(partial(failures.read_walk, world.graph))]
     rows = [row for row in score.read(partial(failures.read_answered, world.graph)) if failures.is_step(row)]
-    return [_forced(world, list(group)) for _, group in groupby(rows, key=lambda row: row["task"])]
+    tasks = [list(group) for _, group in groupby(rows, key=lambda row: row["task"])]
+    return [_forced(shown(task[0]), drawn, task) for task in tasks]
 
 
 def _step(world: World, page: str, goal: str, text: str, kind: str) -> Step:
@@ -108,12 +120,12 @@ def _box(world: World, page: str, goal: str) -> list[int] | None:
     return list(box_to_thousand(world.graph.next_element(page, goal).box, world.graph.canvas))
 
 
-def _played(world: World, row: dict) -> Walk:
+def _played(world: World, drawn: str, row: dict) -> Walk:
     kinds, goal = failures.walk_kinds(world.graph, row), row["goal"]
     asked = [(turn["page"], turn["answer"]) for turn in row["turns"]]
     steps = [_step(world, page, goal, text, kind) for (page, text), kind in zip(asked, kinds, strict=True)]
     head = {"length": row["path"], "attempt": row["attempt"], "end": _end(row)}
-    show = partial(_shown, world, row["start"], goal, head, asked, steps)
+    show = partial(_shown, world, drawn, row["start"], goal, head, asked, steps)
     return Walk(row["arrived"], row["ended"] == "premature complete", steps, (row["attempt"], row["idx"]), show)
 
 
@@ -123,7 +135,7 @@ def _end(row: dict) -> str:
     return row["ended"]
 
 
-def _forced(world: World, rows: Sequence[dict]) -> Walk:
+def _forced(world: World, drawn: str, rows: Sequence[dict]) -> Walk:
     asked = [(failures.row_place(row)[0], row["prediction"]) for row in rows]
     start, goal = asked[0][0], failures.row_place(rows[0])[1]
     kinds = [failures.row_kind(world.graph, row) for row in rows]
@@ -131,11 +143,13 @@ def _forced(world: World, rows: Sequence[dict]) -> Walk:
     right = sum(kind == RIGHT for kind in kinds)
     head = {"length": rows[0]["path"], "attempt": None, "end": f"{right} of {len(rows)} answers right"}
     ok = right == len(rows)
-    return Walk(ok, False, steps, (rows[0]["idx"],), partial(_shown, world, start, goal, head, asked, steps))
+    return Walk(ok, False, steps, (rows[0]["idx"],), partial(_shown, world, drawn, start, goal, head, asked, steps))
 
 
-def _shown(world: World, start: str, goal: str, head: dict, asked: list[tuple[str, str]], steps: list[Step]) -> dict:
-    """What the viewer needs: a head line, every turn, and the way on the map."""
+def _shown(
+    world: World, drawn: str, start: str, goal: str, head: dict, asked: list[tuple[str, str]], steps: list[Step]
+) -> dict:
+    """What the viewer needs: a head line, every turn, and the way on the map ``drawn``."""
     path = [start, *(element.target for _, element in world.graph.shortest_path(start, goal))]
     turns = [
         {
@@ -152,7 +166,7 @@ def _shown(world: World, start: str, goal: str, head: dict, asked: list[tuple[st
     ]
     walked = _walked(world.graph, goal, asked, steps) if head["attempt"] is not None else []
     name = f"{start} → {goal}"
-    return {**head, "name": name, "turns": turns, "map": world.fingerprint, "path": path, "walked": walked}
+    return {**head, "name": name, "turns": turns, "map": drawn, "path": path, "walked": walked}
 
 
 def _walked(graph: PageGraph, goal: str, asked: list[tuple[str, str]], steps: list[Step]) -> list[list]:

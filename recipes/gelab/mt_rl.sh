@@ -5,6 +5,7 @@
 #
 # Needs:     python -m data_engine.gelab.write WORLD "$GELAB_DATA", and a checkpoint of SFT or ST-RL
 # Run:       MODEL=runs/gelab/st_rl/checkpoint-1944 NPROC_PER_NODE=8 bash recipes/gelab/mt_rl.sh
+# Hard:      PROTOCOL=hard EXPLAIN=way, rows written so (data_engine/README.md, Protocols)
 # Nodes:     NNODES=2 NODE_RANK=0 MASTER_ADDR=10.0.0.1 on the first, NODE_RANK=1 on the second, at the same time
 # LoRA:      ADAPTER=runs/gelab/st_rl/checkpoint-1944 MODEL=Qwen/Qwen2.5-VL-7B-Instruct bash recipes/gelab/mt_rl.sh
 # Resume:    RESUME=runs/gelab/mt_rl/checkpoint-66, all else as before

@@ -5,6 +5,7 @@
 #
 # Needs:     python -m data_engine.gelab.write WORLD "$GELAB_DATA"
 # Run:       NPROC_PER_NODE=3 MODEL=Qwen/Qwen2.5-VL-7B-Instruct bash recipes/gelab/sft.sh
+# Hard:      PROTOCOL=hard EXPLAIN=way, rows written so (data_engine/README.md, Protocols)
 # Override:  bash recipes/gelab/sft.sh --learning_rate 5e-6      (the last flag wins)
 # Resume:    RESUME=runs/gelab/sft/checkpoint-500 bash recipes/gelab/sft.sh
 # Track:     WANDB_MODE=offline bash recipes/gelab/sft.sh --report_to wandb

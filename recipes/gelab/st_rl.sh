@@ -5,6 +5,7 @@
 # Needs:     python -m data_engine.gelab.write WORLD "$GELAB_DATA", and a checkpoint of SFT
 # Run:       MODEL=runs/gelab/sft/checkpoint-5080 NPROC_PER_NODE=8 bash recipes/gelab/st_rl.sh
 # Nodes:     NNODES=2 NODE_RANK=0 MASTER_ADDR=10.0.0.1 on the first, NODE_RANK=1 on the second, at the same time
+# Hard:      PROTOCOL=hard EXPLAIN=way, rows written so (data_engine/README.md, Protocols)
 # LoRA:      ADAPTER=runs/gelab/sft_lora/checkpoint-3810 MODEL=Qwen/Qwen2.5-VL-7B-Instruct bash recipes/gelab/st_rl.sh
 # Resume:    RESUME=runs/gelab/st_rl/checkpoint-300, all else as before
 # CPU:       ENGINE=transformers, no vLLM; tests/test_rl.py has the other flags that a CPU needs
@@ -47,6 +48,11 @@ if [[ "$ENGINE" == transformers ]]; then
     engine=(--use_vllm false)
 fi
 
+way=()
+if [[ "${EXPLAIN:-step}" == way ]]; then
+    way=(gelab_way)                     # the line that says the way is worth as much as each other part
+fi
+
 args=(
     --rlhf_type grpo
     --model "$MODEL"
@@ -58,8 +64,9 @@ args=(
     --add_version false                 # [authors] checkpoints lie in $OUTPUT itself
     --check_model false                 # no question to a model hub, which stalls where there is none
 
-    --reward_funcs   gelab_type gelab_coord gelab_intent gelab_format gelab_parse_rate
-    --reward_weights 1          1           1            1            0     # [A.4] equal; the last one is for the log
+    --reward_funcs   gelab_type gelab_coord gelab_intent gelab_format gelab_parse_rate "${way[@]}"
+    --reward_weights 1          1           1            1            0                "${way[@]/*/1}"
+                                        # [A.4] equal; gelab_parse_rate is for the log
     --callbacks gui_guard gui_no_dropout
 
     --num_generations 8                 # [T8] answers to one question

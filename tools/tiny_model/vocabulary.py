@@ -90,14 +90,22 @@ def names() -> list[str]:
 
 def phrases() -> list[str]:
     """The fixed parts of prompts and answers: lines, cut at special tokens and at what is filled in."""
-    return [part for part in dict.fromkeys(_parts()) if len(part) > 1]
+    return _parts(*ROLES, *_of_gelab(), *_of_sight(), *_of_login())
 
 
-def _parts() -> Iterator[str]:
+def way_phrases() -> list[str]:
+    """Those that ``--explain way`` has besides."""
+    chain = [f"page_{FILLED}"] * 2
+    texts = [prompts.system(explain="way"), actions.format_way(chain, chain)]
+    texts += [prompts.shown(), prompts.opening(chain[0]), prompts.opened(chain, FILLED)]
+    known = phrases()
+    return [part for part in _parts(*texts) if part not in known]
+
+
+def _parts(*texts: str) -> list[str]:
     cuts = [*SPECIAL, *PLAIN_OF_FAMILY["qwen3_vl"], prompts.IMAGE, FILLED, "\n"]
     cut = "|".join(map(re.escape, cuts))
-    for text in (*ROLES, *_of_gelab(), *_of_sight(), *_of_login()):
-        yield from re.split(cut, text)
+    return [part for part in dict.fromkeys(part for text in texts for part in re.split(cut, text)) if len(part) > 1]
 
 
 def _of_gelab() -> Iterator[str]:
@@ -141,6 +149,13 @@ def add_special(tokenizer: Qwen2Tokenizer, family: str) -> None:
     tokenizer.add_special_tokens({"eos_token": "<|im_end|>", "extra_special_tokens": SPECIAL[1:]})
 
 
+def add_phrases(tokenizer: Qwen2Tokenizer, more: list[str]) -> list[list[int]]:
+    """Make each of these phrases a token of its own; returns the tokens that it was before."""
+    before = tokenizer(more, add_special_tokens=False)["input_ids"]
+    tokenizer.add_tokens([AddedToken(phrase, special=False, normalized=False) for phrase in more])
+    return before
+
+
 def make_tokenizer(family: str, size: int) -> Qwen2Tokenizer:
     """A tokenizer of exactly ``size`` tokens: bytes and merges, special ones in Qwen's order, phrases, names."""
     fixed = [*SPECIAL, *PLAIN_OF_FAMILY[family], *phrases()]
@@ -154,7 +169,7 @@ def make_tokenizer(family: str, size: int) -> Qwen2Tokenizer:
         raise DataError(f"--vocab {size}: the text to learn from gives {len(vocab) + len(added)} at most; ask for less")
     tokenizer = Qwen2Tokenizer(vocab, merges, unk_token=None, model_max_length=MAX_LENGTH)
     add_special(tokenizer, family)
-    tokenizer.add_tokens([AddedToken(phrase, special=False, normalized=False) for phrase in phrases()])
+    add_phrases(tokenizer, phrases())
     tokenizer.add_tokens([AddedToken(word, single_word=True, normalized=False) for word in words])
     tokenizer.chat_template = CHAT_TEMPLATE.replace("DEFAULT_SYSTEM", _DEFAULT_SYSTEM[family])
     return tokenizer

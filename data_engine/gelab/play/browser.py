@@ -61,8 +61,8 @@ class Browser:
     def __exit__(self, *_: object) -> None:
         self._open.close()
 
-    def episode(self, task: Task, key: str, max_steps: int = MAX_STEPS) -> "BrowserEpisode":
-        return BrowserEpisode(self, task, key, max_steps)
+    def episode(self, task: Task, key: str, max_steps: int = MAX_STEPS, explain: str = "step") -> "BrowserEpisode":
+        return BrowserEpisode(self, task, key, max_steps, explain)
 
     def screenshot(self, game: Game, key: str) -> Path:
         """The file that shows the page on which an episode is."""
@@ -105,8 +105,8 @@ class BrowserEpisode(NavigationEpisode):
     A click outside 0..1000 has no place in the window: the state takes it as the miss that it is.
     """
 
-    def __init__(self, browser: Browser, task: Task, key: str, max_steps: int = MAX_STEPS):
-        super().__init__(browser.world, task, key, max_steps)
+    def __init__(self, browser: Browser, task: Task, key: str, max_steps: int = MAX_STEPS, explain: str = "step"):
+        super().__init__(browser.world, task, key, max_steps, explain=explain)
         self.browser, self.game = browser, Game(browser.world, task, self.state)
 
     def request(self) -> Request:

@@ -11,6 +11,7 @@ KINDS = {
     # a world
     "broken world": _REBUILD,
     "wrong fingerprint": _REBUILD,
+    "shared place": _REWRITE,
     "page size": "build the world again with one --page-size, and write the rows again",
     "shifted screenshot": _REBUILD,
     "wrong screenshot": _REBUILD,

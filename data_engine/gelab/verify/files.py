@@ -13,6 +13,7 @@ from .. import prompts
 from ..style import Style
 from .faults import Fault
 
+PlacementPath = Annotated[str, msgspec.Meta(pattern=r"^placements/(train|eval)_[0-9]+\Z")]
 Pixels = Annotated[int, msgspec.Meta(ge=1, le=10_000)]
 
 
@@ -54,6 +55,13 @@ class Arguments(msgspec.Struct):
     mt_rl_subtree: int
     test_subtree: int
     world: str
+    edges: Literal["pairs", "clicks"] = "clicks"
+    protocol: Literal["paper", "hard"] = "paper"
+    explain: Literal["step", "way"] = "step"
+    placements: Annotated[int, msgspec.Meta(ge=1)] = 1
+    passes: Annotated[int, msgspec.Meta(ge=1)] = 1
+    recovery: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
+    page_questions: Annotated[int, msgspec.Meta(ge=0)] = 0
 
 
 class Written(msgspec.Struct, kw_only=True):
@@ -74,6 +82,7 @@ class RowsManifest(Written, kw_only=True):
     arguments: Arguments
     fingerprint: str
     blank_of: str | None = None  # as the world's
+    placements: dict[PlacementPath, str] = {}  # path -> fingerprint
 
 
 class Made(msgspec.Struct):
@@ -130,7 +139,8 @@ def load_manifest(folder: Path, kind: type[Manifest], below: str = "") -> Manife
 
 def stale(manifest: RowsManifest | ManyRowsManifest) -> Iterator[tuple[str, str]]:
     """What about a manifest of rows does not fit this prompt builder, and the model's resize."""
-    if manifest.prompt_sha256 != (here := prompts.sha256()):
+    explain = getattr(manifest.arguments, "explain", "step")
+    if manifest.prompt_sha256 != (here := prompts.sha256(explain=explain)):
         yield "other prompts", f"prompt_sha256 {manifest.prompt_sha256[:12]}, here it is {here[:12]}"
     width, height = manifest.page_size
     if manifest.max_pixels != width * height or not fits_patches(Size(width, height)):

@@ -4,6 +4,7 @@ Folders of many worlds, and of rows over many worlds: many.py.
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -12,10 +13,11 @@ from ...dataset import MANIFEST, DataError
 from ...faults import UNREADABLE, Report, Step, check_files
 from ...shapes import retired
 from ..graph import PageGraph, WorldError
+from ..placements import SPLITS, names, shared_places, split_counts
 from ..rows import ICON_COPIES
 from ..tasks import subtree_pages
 from ..world import KIND as WORLD_KIND
-from ..write import EDGE_COPIES
+from ..write import EDGE_ROWS, recovery_rows
 from ..write import KIND as ROWS_KIND
 from .faults import Fault
 from .files import Arguments, RowsManifest, load_manifest, stale
@@ -34,6 +36,7 @@ FILES = {
     "tasks_id.jsonl": TaskRow,
     "tasks_ood.jsonl": TaskRow,
 }
+EVAL = {name for name in FILES if name.startswith(("eval_", "tasks_"))}
 RL = {"st_rl.jsonl", "mt_rl.jsonl"}  # the gold does not stand in the messages
 
 
@@ -86,7 +89,8 @@ def _check_rows(
     if isinstance(manifest, Fault):
         report.faults.append(manifest)
         return
-    report.faults += check_files(folder, manifest.files, ignore=frozenset({f"world/{MANIFEST}"}), fault=Fault)
+    own = frozenset(f"{below}/{MANIFEST}" for below in ("world", *manifest.placements))
+    report.faults += check_files(folder, manifest.files, ignore=own, fault=Fault)
     report.faults += [Fault(MANIFEST, None, *fault) for fault in _manifest_faults(manifest, world)]
     if world.graph is None:
         report.faults.append(Fault("world", None, "broken world", "no row can be checked against it"))
@@ -96,12 +100,48 @@ def _check_rows(
     except WorldError as error:
         report.faults.append(Fault(MANIFEST, None, "broken manifest", str(error)))
         return
+    shown = {split: {"world": world.graph} for split in SPLITS}
+    if manifest.arguments.protocol == "hard":
+        shown, faults = _placements(folder, manifest, world, step)
+        report.faults += faults
     for name in FILES:
         if (folder / name).is_file():
-            file = RowFile(folder / name, world.graph, manifest, plan, limit, step)
+            graphs = shown["eval" if name in EVAL else "train"]
+            if not graphs:
+                report.faults.append(Fault(name, None, "other world", "none of its placements can be read"))
+                continue
+            file = RowFile(folder / name, graphs, manifest, plan, limit, step)
             report.faults += file.faults()
             report.checked[name] = file.checked
             done(name, file.checked)
+
+
+def _placements(
+    folder: Path, manifest: RowsManifest, world: ProvenWorld, step: Step
+) -> tuple[dict[str, dict[str, PageGraph]], list[Fault]]:
+    """(split -> path -> graph of each placement; what is wrong with them): worlds of the same pages, names and
+    transitions, with no icon at one place in training and evaluation."""
+    shown, faults = {split: {} for split in SPLITS}, []
+    counts = split_counts(manifest.arguments.placements)
+    for split in SPLITS:
+        for below in names(split, counts[split]):
+            made = check_world(folder / below, f"{below}/", step)
+            faults += made.faults
+            fault = partial(Fault, f"{below}/{MANIFEST}", None, "other world")
+            if made.manifest and made.manifest.fingerprint != manifest.placements.get(below):
+                faults.append(fault(f"is {made.manifest.fingerprint[:12]}, which the manifest above does not name"))
+            elif made.graph and _links(made.graph) != _links(world.graph):
+                faults.append(fault("has other pages, names or transitions than the world"))
+            elif made.graph:
+                shown[split][below] = made.graph
+    graphs = {split: list(of_split.values()) for split, of_split in shown.items()}
+    faults += [Fault("placements", None, "shared place", what) for what in shared_places(graphs)]
+    return shown, faults
+
+
+def _links(graph: PageGraph) -> dict[str, list[tuple[str, str | None]]]:
+    """All of a graph but its places."""
+    return {page.id: [(e.name, e.target) for e in page.elements] for page in graph.pages.values()}
 
 
 def _manifest_faults(manifest: RowsManifest, world: ProvenWorld) -> Iterator[tuple[str, str]]:
@@ -135,8 +175,19 @@ class Plan:
         self.pages |= {"eval_id.jsonl": sft, "tasks_id.jsonl": sft, "eval_ood.jsonl": test, "tasks_ood.jsonl": test}
         self.steps = {name: _steps(graph, pages) for name, pages in self.pages.items() if FILES[name] is StepRow}
         tasks = {name: sum(len(p) * (len(p) - 1) for p in pages) for name, pages in self.pages.items()}
+        trained = self.steps.keys() - EVAL
+        edges = EDGE_ROWS[arguments.scope] * len(graph.edges)
+        edges = edges // 2 if arguments.edges == "pairs" else edges  # clicks of edges in one pass
+        self.steps |= {name: arguments.passes * self.steps[name] for name in trained}
         self.rows = tasks | self.steps
-        self.rows["sft.jsonl"] += EDGE_COPIES[arguments.scope] * len(graph.edges) + 2 * ICON_COPIES * len(graph.places)
+        self.rows["mt_rl.jsonl"] *= arguments.passes
+        for name in trained:
+            clicks = self.steps[name] - arguments.passes * tasks[name]
+            clicks += arguments.passes * edges if name == "sft.jsonl" else 0
+            self.rows[name] += recovery_rows(clicks, arguments.recovery)
+        single = EDGE_ROWS[arguments.scope] * len(graph.edges) + 2 * ICON_COPIES * len(graph.places)
+        single += arguments.page_questions * (2 * len(graph.pages) - 1)
+        self.rows["sft.jsonl"] += arguments.passes * single
 
 
 def _steps(graph: PageGraph, pages: list[set[str]]) -> int:
@@ -147,10 +198,19 @@ def _steps(graph: PageGraph, pages: list[set[str]]) -> int:
 class RowFile(RowLines):
     """One file of rows over one world."""
 
-    def __init__(self, path: Path, graph: PageGraph, manifest: RowsManifest, plan: Plan, limit: int | None, step: Step):
+    def __init__(
+        self,
+        path: Path,
+        graphs: dict[str, PageGraph],
+        manifest: RowsManifest,
+        plan: Plan,
+        limit: int | None,
+        step: Step,
+    ):
         super().__init__(path, FILES[path.name], manifest, limit, step)
-        self.plan = plan
-        self.checker = RowChecker(graph, manifest.arguments.clicks, plan.pages[path.name], path.name in RL)
+        self.plan, made = plan, manifest.arguments
+        pages, rl = plan.pages[path.name], path.name in RL
+        self.checker = RowChecker(graphs, made.clicks, pages, rl, made.explain, pairs=made.edges == "pairs")
 
     def faults(self) -> list[Fault]:
         faults = list(self.lines())

@@ -138,7 +138,7 @@ class _SplitFile(RowLines):
         yield from faults
         if graph:
             clicks, pages = self.manifest.arguments.clicks, [set(graph.pages)]
-            self.checker = RowChecker(graph, clicks, pages, rl=False, world=f"worlds/{name}")
+            self.checker = RowChecker({f"worlds/{name}": graph}, clicks, pages, rl=False)
 
     def _close(self) -> Iterator[Fault]:
         """The world's rows are through: its tasks are as many as there must be, each with all of its steps."""
@@ -146,7 +146,7 @@ class _SplitFile(RowLines):
             return
         graph, steps = self.checker.graph, self.checker.steps
         pairs = len(graph.pages) * (len(graph.pages) - 1)
-        tasks = {(start, goal) for start, goal, _ in steps}
+        tasks = {(start, goal) for _, start, goal, _ in steps}
         wanted = sum(graph.distances_to(goal)[start] + 1 for start, goal in tasks)
         self.planned += wanted
         self.planned += (len(graph.edges) + 2 * len(graph.places)) if self.split == "train" else 0

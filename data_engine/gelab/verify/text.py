@@ -28,9 +28,10 @@ class Message(_Record):
 
 class EnvConfig(_Record):
     name: Literal["gelab"]
-    world: Literal["world"]
+    world: str
     start: str
     goal: str
+    explain: Literal["step", "way"] = "step"
 
 
 class TaskRow(_Record):
@@ -41,6 +42,7 @@ class TaskRow(_Record):
     path: int
     start: str
     goal: str
+    world: str = "world"
 
 
 class EpisodeRow(_Record):
@@ -76,7 +78,7 @@ class Exchange(NamedTuple):
     answer: str
 
 
-def read_messages(row: StepRow | EpisodeRow, rl: bool) -> tuple[Faults, Exchange | None]:
+def read_messages(row: StepRow | EpisodeRow, rl: bool, explain: str) -> tuple[Faults, Exchange | None]:
     """Findings about roles, system prompt and image tags; None where question and answer cannot be told."""
     system = row.messages[0].content if row.messages and row.messages[0].role == "system" else None
     turns = row.messages[system is not None :]
@@ -90,16 +92,19 @@ def read_messages(row: StepRow | EpisodeRow, rl: bool) -> tuple[Faults, Exchange
         return [("wrong column", "'solution' must hold the gold in st_rl.jsonl, and nowhere else")], None
     answer = turns[1].content if len(turns) > 1 else "" if solution is UNSET else solution
     question = turns[0].content
-    faults = _system(system, answer) + _tags(row.images, question, answer)
+    faults = _system(system, answer, explain) + _tags(row.images, question, answer)
     return faults, Exchange(IMAGE + question.replace(IMAGE, ""), answer)
 
 
-def _system(system: str | None, answer: str) -> Faults:
-    if system in (None, prompts.SYSTEM):
+def _system(system: str | None, answer: str, explain: str) -> Faults:
+    wanted = prompts.system(explain=explain)
+    if system == wanted or (system is None and wanted == prompts.SYSTEM):  # the template's own
         return []
+    if system is None:
+        return [("system prompt", "is not in the row, and the template has another")]
     if IMAGE in system:
         return [("image tag", f"a literal {IMAGE} in the system prompt, where ms-swift would put the screenshot")]
-    return leak(system.replace(prompts.SYSTEM, ""), answer) or [("system prompt", "is not the prompt builder's")]
+    return leak(system.replace(wanted, ""), answer) or [("system prompt", "is not the prompt builder's")]
 
 
 def _tags(images: list[str], question: str, answer: str) -> Faults:
