@@ -1,9 +1,7 @@
 """The doctor: nothing on a sound model and folder; planted faults, each named with its mend."""
 
-import importlib.util
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,19 +11,13 @@ from data_engine.gelab.build import build
 from data_engine.gelab.write import write
 from data_engine.geometry import Size
 
-TOOLS = Path(__file__).resolve().parents[1] / "tools"
 STATIC = "eval/gelab_static.py"
 
 
 @pytest.fixture(scope="module")
-def doctor():
+def doctor(tool_module):
     """The script as a module, so that torch and ms-swift are loaded once."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(TOOLS))
-        spec = importlib.util.spec_from_file_location("doctor", TOOLS / "doctor.py")
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        yield module
+    return tool_module("doctor")
 
 
 @pytest.fixture(autouse=True)
@@ -448,14 +440,8 @@ def test_versions(doctor):
     assert levels == ["warning", "ok"]
 
 
-def test_pins_are_those_that_run():
-    requirements = (TOOLS.parent / "requirements.txt").read_text()
-    sys.path.insert(0, str(TOOLS))
-    try:
-        from checkup.machine import pins
-    finally:
-        sys.path.remove(str(TOOLS))
-    found = pins(requirements)
+def test_pins_are_those_that_run(doctor, repo):
+    found = doctor.machine.pins((repo / "requirements.txt").read_text())
     assert {"ms-swift", "torch", "transformers", "peft"} <= set(found) and "pytest" not in found
 
 

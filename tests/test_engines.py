@@ -26,15 +26,11 @@ REPO = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="module")
-def engines():
+def engines(eval_module):
     """The module eval/engines.py: a script's neighbour, in no package."""
-    spec = importlib.util.spec_from_file_location("engines_under_test", REPO / "eval" / "engines.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
     with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(REPO / "eval"))
-        spec.loader.exec_module(module)
-        yield module  # its neighbours are imported when they are needed
+        patch.syspath_prepend(str(REPO / "eval"))  # its neighbours are imported when they are needed
+        yield eval_module("engines")
 
 
 @pytest.fixture(scope="module")
