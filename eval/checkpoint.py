@@ -266,16 +266,16 @@ def largest_rank(adapter: Path) -> int:
     """What vllm has to be told for an adapter. Raises DataError where it takes no rank as large."""
     rank = lora_rank(adapter)
     if rank > LORA_RANKS[-1]:
-        mend = "merge it (swift export --merge_lora true), or give --engine transformers"
-        raise DataError(f"{adapter}: rank {rank}, and vllm takes {LORA_RANKS[-1]} at most; {mend}")
+        fix = "merge it (swift export --merge_lora true), or give --engine transformers"
+        raise DataError(f"{adapter}: rank {rank}, and vllm takes {LORA_RANKS[-1]} at most; {fix}")
     return next(known for known in LORA_RANKS if known >= rank)
 
 
 def check_tower(adapter: Path) -> None:
     """Raises DataError for an adapter that changes the vision tower: vllm would leave that out, with a mere warning."""
     if any("visual." in name for name in head_of(adapter / "adapter_model.safetensors")):
-        mend = "merge it (swift export --merge_lora true), or give --engine transformers"
-        raise DataError(f"{adapter}: changes the vision tower, where vllm takes no adapter; {mend}")
+        fix = "merge it (swift export --merge_lora true), or give --engine transformers"
+        raise DataError(f"{adapter}: changes the vision tower, where vllm takes no adapter; {fix}")
 
 
 def sample_seed(request: Request, seed: int) -> int:
@@ -308,18 +308,18 @@ def downloaded(name: str) -> str:
     try:
         return safe_snapshot_download(name)
     except Exception as error:  # wrong name, no right to it, full disk, broken line: each hub says it otherwise
-        mend = f"check the name, or download it yourself and give the folder: hf download {name}"
-        raise DataError(f"{name}: no folder here, and the hub did not give it ({summary(error)}); {mend}") from error
+        fix = f"check the name, or download it yourself and give the folder: hf download {name}"
+        raise DataError(f"{name}: no folder here, and the hub did not give it ({summary(error)}); {fix}") from error
 
 
 @contextmanager
 def load_errors(base: str) -> Iterator[None]:
-    """Whatever the host says to a model that it cannot load, as a DataError."""
+    """Turns whatever ms-swift raises for a model that it cannot load into a DataError."""
     try:
         yield
     except Exception as error:
-        mend = "python tools/doctor.py looks closer"
-        raise DataError(f"{base}: the model cannot be loaded ({summary(error)}); {mend}") from error
+        fix = "python tools/doctor.py looks closer"
+        raise DataError(f"{base}: the model cannot be loaded ({summary(error)}); {fix}") from error
 
 
 def summary(error: Exception) -> str:

@@ -6,9 +6,9 @@ import matplotlib
 import msgspec
 
 from data_engine.foreign import check, read_lines
-from data_engine.hostlog import log_rows, number
 from data_engine.intervals import bootstrap
 from data_engine.shapes import Count
+from data_engine.training_log import log_rows, number
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402

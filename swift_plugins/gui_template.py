@@ -124,9 +124,9 @@ class GelabQwen3VLTemplate(_CheckedQwenVL, Qwen3VLTemplate):
 def _register(family: str, template_cls: type) -> None:
     """ms-swift's own description of the family, with our class and system prompt."""
     for b in BENCHMARKS:
-        host = copy.deepcopy(TEMPLATE_MAPPING[family])  # its lists are filled in place when a tokenizer arrives
+        meta = copy.deepcopy(TEMPLATE_MAPPING[family])  # its lists are filled in place when a tokenizer arrives
         ours = {"template_type": f"{b.name}_{family}", "template_cls": template_cls, "default_system": b.system}
-        register_template(dataclasses.replace(host, **ours), exist_ok=True)
+        register_template(dataclasses.replace(meta, **ours), exist_ok=True)
 
 
 _register("qwen2_5_vl", GelabQwen2_5VLTemplate)

@@ -378,7 +378,7 @@ def test_a_second_node_needs_its_rank_and_the_first_ones_address(run, recipe):
 
 
 @every_recipe
-def test_without_swift_the_mend_is_said(tmp_path, home, recipe):
+def test_without_swift_the_fix_is_said(tmp_path, home, recipe):
     for tool in ("bash", "dirname", "basename"):
         (tmp_path / tool).symlink_to(shutil.which(tool))
     command = ["bash", str(home / "recipes" / name(recipe))]

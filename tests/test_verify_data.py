@@ -838,5 +838,5 @@ def test_limit(run, data):
     assert run(data, "--limit", 51).code == 1
 
 
-def test_every_kind_has_a_mend():
-    assert all(mend and not mend.endswith(".") for mend in KINDS.values())
+def test_every_kind_has_a_fix():
+    assert all(fix and not fix.endswith(".") for fix in KINDS.values())
