@@ -97,7 +97,7 @@ def infer_request(request: Request):
 
 
 def temperatures_of(requests: Sequence[Request], temperature: float | Sequence[float]) -> Sequence[float]:
-    """One for each request."""
+    """One for each request, from one for each or one for all."""
     return [temperature] * len(requests) if isinstance(temperature, int | float) else temperature
 
 
@@ -235,6 +235,7 @@ class Vllm(Checkpoint):
         self.loop.close()
 
     def engine_arguments(self) -> dict:
+        """Arguments of VllmEngine alone."""
         return {
             "use_async_engine": True,  # the other kind has one configuration, and so one seed, for all requests
             "enable_prefix_caching": True,
@@ -263,7 +264,7 @@ class Vllm(Checkpoint):
 
 
 def largest_rank(adapter: Path) -> int:
-    """What vllm has to be told for an adapter. Raises DataError where it takes no rank as large."""
+    """``max_lora_rank`` for an adapter: the least of LORA_RANKS that holds it. Raises DataError above the largest."""
     rank = lora_rank(adapter)
     if rank > LORA_RANKS[-1]:
         fix = "merge it (swift export --merge_lora true), or give --engine transformers"
@@ -279,7 +280,7 @@ def check_tower(adapter: Path) -> None:
 
 
 def sample_seed(request: Request, seed: int) -> int:
-    """What a sampled request has to itself: 31 bits from the run's seed and its key."""
+    """The seed of one sample: 31 bits from the run's seed and the request's key."""
     return int(rng(seed, "sample", request.key).integers(2**31))
 
 
@@ -291,7 +292,8 @@ def gpus() -> int:
 
 
 def set_max_pixels(max_pixels: int | None) -> None:
-    """MAX_PIXELS must be that of the rows: a resized screenshot moves every score."""
+    """Sets MAX_PIXELS to that of the rows: a resized screenshot moves every score. Raises DataError where the
+    environment has another."""
     given = os.environ.get("MAX_PIXELS")
     if given and not (given.isascii() and given.isdecimal() and int(given)):
         raise DataError(f"MAX_PIXELS={given} in the environment: not a number of pixels; unset it, or export 200704")
@@ -341,13 +343,15 @@ def known_template(name: str) -> str:
 
 
 def family_of(model: str) -> str | None:
-    """``model_type`` of a checkpoint folder's config.json; None (ms-swift goes by the name) for a hub name."""
+    """``model_type`` of a checkpoint folder's config.json, such as ``qwen2_5_vl``; None for a hub name, by which
+    ms-swift finds it."""
     config = Path(model) / "config.json"
     return read_json(config).get("model_type") if config.is_file() else None
 
 
 def template_of(model: str) -> str | None:
-    """Our template for the model's family; None (ms-swift decides) for a hub name."""
+    """Our template for the model's family; None (ms-swift decides) for a hub name. Raises DataError for a family
+    without one."""
     family = family_of(model)
     if family and family not in TEMPLATES:
         raise DataError(f"{model}: model type {family!r} has no template of ours; name one with --template")

@@ -53,7 +53,8 @@ def split(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter], lis
 
 
 def muon_with_adamw(matrices: Iterable, others: Iterable, vectors: Iterable, args) -> Chain:
-    """``args``: ms-swift's training arguments; matrices take steps of ``MUON_RATE`` times the learning rate."""
+    """The three lists of ``split`` and ms-swift's training arguments; the matrices' learning rate is MUON_RATE times
+    ``--learning_rate``, and vectors have no weight decay."""
     rate, decay = args.learning_rate, args.weight_decay
     groups = [{"params": list(others), "weight_decay": decay}, {"params": list(vectors), "weight_decay": 0.0}]
     betas = (args.adam_beta1, args.adam_beta2)

@@ -92,7 +92,8 @@ class _CheckedQwenVL:
 
 
 def check_tags(system: str | None, messages: list[dict], images: int) -> None:
-    """Each image has its own ``<image>``, and the system prompt has none (ms-swift would put the screenshot there)."""
+    """Raises TemplateError unless each image has its own ``<image>``, and the system prompt has none: ms-swift would
+    put the screenshot there."""
     if IMAGE in (system or ""):
         raise TemplateError(f"system prompt: it holds a literal {IMAGE}, which would take the screenshot; reword it")
     contents = [message["content"] for message in messages]  # earlier assistant turns may be lists of token ids
@@ -103,7 +104,10 @@ def check_tags(system: str | None, messages: list[dict], images: int) -> None:
 
 
 def check_tokens(input_ids: list[int], image_token_id: int, grid_thw, merged: int) -> None:
-    """As many image tokens as the tower gives features: the patches of each image, merged 2 x 2."""
+    """Raises TemplateError unless there are as many image tokens as the tower gives features.
+
+    ``grid_thw``: (images, 3), patches in time, height and width, or None; ``merged``: patches a feature, 2 x 2 of them.
+    """
     tokens = sum(token == image_token_id for token in input_ids)
     features = 0 if grid_thw is None else int(grid_thw.prod(-1).sum()) // merged
     if tokens != features:
