@@ -253,14 +253,14 @@ def test_samples_follow_the_seed(tiny, requests):
 def test_samples_depend_on_seed_and_key_alone(tiny, requests):
     """Neither on the size of the batch, nor on its order, nor on who else is asked, nor on the greedy ones."""
     some = [replace(r, key=f"{attempt}/{r.key}") for r in requests for attempt in range(4)]
-    heats = [0.0 if r.key.startswith("0/") else 1.0 for r in some]
-    answers = tiny.answer(some, heats, seed=1)
-    for i, (request, heat) in enumerate(zip(some, heats, strict=True)):
-        assert tiny.answer([request], heat, seed=1) == [answers[i]]
+    temperatures = [0.0 if r.key.startswith("0/") else 1.0 for r in some]
+    answers = tiny.answer(some, temperatures, seed=1)
+    for i, (request, temperature) in enumerate(zip(some, temperatures, strict=True)):
+        assert tiny.answer([request], temperature, seed=1) == [answers[i]]
     try:
         for size in (3, 64):
             tiny.batch_size = size
-            assert tiny.answer(some[::-1], heats[::-1], seed=1) == answers[::-1]
+            assert tiny.answer(some[::-1], temperatures[::-1], seed=1) == answers[::-1]
     finally:
         tiny.batch_size = 2
     assert len(set(answers)) == len(some)  # untrained and sampled, no two agree
@@ -385,10 +385,10 @@ def test_vllm_asks_what_transformers_asks(vllm, checkpoint, tiny, requests):
 
     vllm.engine = Engine()
     some = [replace(r, key=f"{attempt}/{r.key}") for attempt in range(3) for r in requests[:2]]
-    heats = [0.0, 0.0, 0.0, 1.0, 1.0, 1.0]
-    answers = vllm.answer(some, heats, seed=7)
+    temperatures = [0.0, 0.0, 0.0, 1.0, 1.0, 1.0]
+    answers = vllm.answer(some, temperatures, seed=7)
     seeds = [checkpoint.sample_seed(r, 7) for r in some]
-    assert answers == [f"{r.prompt} {t} {s if t else None}" for r, t, s in zip(some, heats, seeds, strict=True)]
+    assert answers == [f"{r.prompt} {t} {s if t else None}" for r, t, s in zip(some, temperatures, seeds, strict=True)]
     assert len(asked) == 5 and len(set(seeds)) == 6  # the first and the third are one
     assert [request for request, _ in asked] == [checkpoint.infer_request(some[i]) for i in (0, 1, 3, 4, 5)]
     greedy, sampled = asked[0][1], asked[2][1]
