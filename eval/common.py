@@ -65,7 +65,7 @@ def answers(engine: Engine, asked: Sequence[Request], settings: Settings) -> Ite
 
 
 def loading(engine: Engine) -> Callable[[], object]:
-    """What loads the engine's model, if it has one to load."""
+    """Loads the engine's model when called; does nothing for an engine without one."""
     return getattr(engine, "load", nothing)
 
 
@@ -99,8 +99,8 @@ def engine_and_run(
 
 
 def data_record(name: str, manifest: dict) -> dict:
-    """Which rows: their file, its hash and length, the world's fingerprint; for a blind twin, the original's too; and
-    the protocol, where the manifest says that it is not the paper's."""
+    """Which rows: their file, its sha256 and number of rows, the world's fingerprint; for a blind twin, the original's
+    too; and the protocol, where it is not the paper's. Raises DataError for a file that the manifest does not name."""
     if name not in manifest["files"] or name not in manifest["rows"]:
         raise DataError(f"{name}: not in the manifest beside it, or its rows are not counted there; write it again")
     twin = {"blank_of": manifest["blank_of"]} if "blank_of" in manifest else {}
@@ -121,7 +121,7 @@ def spent(settings: Settings) -> dict:
 
 
 def checked_manifest(data: Path, benchmark: Benchmark) -> dict:
-    """The manifest beside a data file, once file and prompt builder are proven to fit. Raises DataError."""
+    """The manifest beside a data file. Raises DataError where the file has changed since, or the prompt builder."""
     manifest = read_manifest(data.parent, benchmark.rows_kind)
     verified_path(data.parent, data.name, manifest)
     if manifest["prompt_sha256"] != benchmark.prompt_hash(manifest["arguments"]):
@@ -130,7 +130,7 @@ def checked_manifest(data: Path, benchmark: Benchmark) -> dict:
 
 
 def identity(model: str | None) -> dict | None:
-    """What tells two models under one path apart: its files, sizes and times."""
+    """Tells two models under one path apart: ``files`` is [name, bytes, time of change in ns] of each weights file."""
     if model is None or not Path(model).exists():
         return {"name": model} if model else None
     files = [Path(model)] if Path(model).is_file() else sorted(Path(model).glob("*.safetensors"))
@@ -170,6 +170,7 @@ def side_by_side(columns: dict[str, dict]) -> str:
 
 
 def number(value: float | None) -> str:
+    """Four decimals of a fraction; a count as it is."""
     return "n/a" if value is None else f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
@@ -187,6 +188,7 @@ def table(metrics: dict) -> str:
 
 
 def show(value: object) -> str:
+    """A fraction in percent, an interval of two in percent, a dict by its names, a count as it is."""
     if isinstance(value, dict):
         return "  ".join(f"{k} {show(v)}" for k, v in value.items()) or "none"
     if isinstance(value, list):  # an interval

@@ -151,10 +151,12 @@ def lines_of(table: str, spec: dict, results: list[Result], given: str | None) -
 
 
 def published(spec: dict, row: str | None, column: str) -> float | None:
+    """The number that stands there, percent; None without a row to compare with."""
     return spec["rows"][row][spec["columns"].index(column)] if row else None
 
 
 def cell(trials: list[tuple[str, float]], paper: float | None) -> dict:
+    """A cell of a Line, from trials (group, 0..1); the interval is 95 %, over groups."""
     value = 100 * sum(right for _, right in trials) / len(trials)
     low, high = (100 * edge for edge in interval(by_group(trials)))
     difference = None if paper is None else value - paper

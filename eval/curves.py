@@ -6,9 +6,9 @@ import matplotlib
 import msgspec
 
 from data_engine.foreign import check, read_lines
-from data_engine.hostlog import log_rows, number
 from data_engine.intervals import bootstrap
 from data_engine.shapes import Count
+from data_engine.training_log import log_rows, number
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
@@ -92,7 +92,10 @@ def gains(run: Path) -> str:
 
 
 def gain(after: dict[str, float], before: dict[str, float]) -> str:
-    """Mean difference over the tasks that both played. The bootstrap draws tasks: what is hard for both cancels."""
+    """Mean difference over the tasks that both played, in points with its 95 % interval, from task -> rate 0..1.
+
+    The bootstrap draws tasks: what is hard for both cancels.
+    """
     differences = [after[task] - before[task] for task in before if task in after]
     if not differences:
         return "n/a (they have no task in common)"

@@ -31,7 +31,8 @@ def decode(
 ) -> dict:
     """Fill ``tokens`` of each draft, the token of ``stop`` that ends it included; at most ``max_new_tokens``.
 
-    Returns ``sequences`` as ``generate`` does: the prompts, each with what the tokens of its first draft, padded.
+    ``input_ids``: (rows, tokens), one row a question; several drafts may share a row. Returns ``sequences``, (rows,
+    tokens), as ``generate`` does: the prompts, each with the tokens of its first draft, padded.
     """
     prompts, live = input_ids, drafts
     first = {draft.row: draft for draft in reversed(drafts)}

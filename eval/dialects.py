@@ -36,7 +36,8 @@ class Dialect:
 
 
 def openai_body(asker: Asker, request: Request) -> dict:
-    """OpenAI itself takes ``max_completion_tokens``; compatible servers know ``max_tokens``."""
+    """A request of Chat Completions. OpenAI itself takes ``max_completion_tokens``; compatible servers know
+    ``max_tokens``."""
     tokens = "max_completion_tokens" if urlsplit(asker.server).hostname == "api.openai.com" else "max_tokens"
     picture = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{encoded(request.image)}"}}
     messages = [{"role": "system", "content": request.system}] if request.system else []
@@ -55,6 +56,7 @@ def openai_read(reply: dict) -> dict:
 
 
 def anthropic_body(asker: Asker, request: Request) -> dict:
+    """A request of the Messages API."""
     source = {"type": "base64", "media_type": "image/png", "data": encoded(request.image)}
     content = [{"type": "image", "source": source}, {"type": "text", "text": words(request)}]
     messages = [{"role": "user", "content": content}]
@@ -95,6 +97,7 @@ DIALECTS = {
 
 
 def encoded(image: Path) -> str:
+    """The file in base64."""
     return base64.b64encode(image.read_bytes()).decode()
 
 

@@ -30,7 +30,8 @@ ENGINES = (*CHECKPOINTS, "oracle", "random", "blind", "replay", *DIALECTS)
 
 class Engine(Protocol):
     """Answers a batch of requests. ``temperature``, one for all or one for each, 0 is greedy; a sample depends on
-    ``seed`` and the request's key, whoever shares the batch."""
+    ``seed`` and the request's key, whoever shares the batch. Returns one text for each request, in their order; raises
+    DataError."""
 
     def answer(self, requests: Sequence[Request], temperature: float | Sequence[float], seed: int) -> list[str]: ...
 
@@ -55,7 +56,7 @@ def make_engine(settings: Settings, max_pixels: int | None = None) -> Engine:
 
 
 class Oracle:
-    """Always right; shows that rows, environment and scores agree."""
+    """Answers with the gold; where it does not score 1.0, rows, environment and scores disagree."""
 
     def answer(self, requests: Sequence[Request], temperature: object, seed: int) -> list[str]:
         return [request.gold() for request in requests]

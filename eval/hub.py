@@ -71,15 +71,15 @@ def endpoint() -> str:
 
 def answers(address: str) -> bool:
     """Does a server say anything, whatever it is? In a thread of its own: looking up a name may take minutes."""
-    heard: list[int] = []
+    statuses: list[int] = []
 
     def ask() -> None:
         try:
-            heard.append(httpx.head(address, timeout=SECONDS).status_code)
+            statuses.append(httpx.head(address, timeout=SECONDS).status_code)
         except (httpx.HTTPError, httpx.InvalidURL):
             pass
 
     thread = Thread(target=ask, daemon=True)
     thread.start()
     thread.join(SECONDS)
-    return bool(heard)
+    return bool(statuses)

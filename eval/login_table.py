@@ -23,13 +23,13 @@ from data_engine.cli import Parser, command
 from data_engine.dataset import DataError, read_manifest
 from data_engine.files import write_file
 from data_engine.foreign import read_lines, read_object
-from data_engine.hostlog import log_rows, number
 from data_engine.login.actions import parse
 from data_engine.login.env import Filling
 from data_engine.login.failures import read_walk
 from data_engine.login.tasks import MODES, Task, options_of, tasks
 from data_engine.login.write import KIND
 from data_engine.shapes import Fraction
+from data_engine.training_log import log_rows, number
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402

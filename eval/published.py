@@ -38,6 +38,7 @@ def read_step(row: dict) -> dict:
 
 
 def lengths(rows: Sequence[dict]) -> list[int]:
+    """The path lengths that occur, in clicks, ascending."""
     return sorted({row["path"] for row in rows})
 
 

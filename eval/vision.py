@@ -35,7 +35,7 @@ class Pictures:
 
     @contextmanager
     def prepared(self) -> Iterator[None]:
-        """What the processor is asked meanwhile, is asked of ``self``."""
+        """Meanwhile ``self`` is the processor's image processor."""
         self.processor.image_processor = self
         try:
             yield
@@ -63,7 +63,8 @@ class Pictures:
         return number
 
     def features(self, numbers: torch.Tensor):
-        """The tower's output for a batch of pictures, (pictures, 1), in their order; unseen ones are looked at now."""
+        """The tower's output for a batch of pictures, in their order; ``numbers``: (pictures, 1), as ``__call__`` gives
+        them. A picture passes the tower once, while it is among the last KEPT."""
         wanted = numbers[:, 0].tolist()
         for number in wanted:
             if number not in self.outputs:

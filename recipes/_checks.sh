@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # What every recipe is checked for before anything starts: in bash, in no time, in one line. Sourced by _machine.sh.
 
-stop() {   # stop LINE: NAME: what; mend
+stop() {   # stop LINE: NAME: what; fix
     printf '%s\n' "${1//[[:cntrl:]]/?}" >&2
     exit "${2:-2}"
 }

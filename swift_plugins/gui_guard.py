@@ -16,6 +16,8 @@ class RewardsAreConstant(RuntimeError):
 
 
 class GuiGuard(TrainerCallback):
+    """Raises RewardsAreConstant, on every process at the same step."""
+
     def __init__(self, args, trainer):
         super().__init__(args, trainer)
         self.patience = int(os.environ.get("GUARD_STEPS", PATIENCE))

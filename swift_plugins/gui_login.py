@@ -9,7 +9,8 @@
     login_step          single turn on login/rows: 1 if the answer is right (strict), 0 otherwise
 
 Multi-turn rewards read the form's own state in ``rollout_infos``, where ``outcomes`` tells what came of each turn.
-Rows: --dataset login/tasks (multi-turn), login/rows (single turn).
+Rows: --dataset login/tasks (multi-turn), login/rows (single turn). Rewards are 0 to 1; whatever a model writes has one.
+Rows of another kind, or a trajectory without the scheduler's record, raise DataError.
 """
 
 import base64
@@ -31,7 +32,10 @@ OURS = ("right_fields", "login_form")  # what a record of a form has, and who ma
 
 
 class FormEnv(Env):
-    """One form behind ms-swift's interface; pictures are drawn in memory and nothing is left to close."""
+    """One form behind ms-swift's interface; pictures are drawn in memory and nothing is left to close.
+
+    ``env_config``: that of a row of login/tasks; ``declare``: DONE() must follow the acceptance, in a turn of its own.
+    """
 
     def __init__(self, env_config: dict, max_turns: int | None = None, declare: bool = False):
         super().__init__(env_config)
@@ -66,6 +70,7 @@ class FormEnv(Env):
         return request.prompt, {}, request.system
 
     async def step(self, action):
+        """``action``: the messages so far, the last one the answer. Returns (next question, 1.0 if won, done, {})."""
         self.episode.answer(cleaned(action[-1]["content"]))
         done = self.won or self.episode.done
         return self.episode.request().prompt, float(self.won), done, {}
@@ -77,6 +82,8 @@ class FormEnv(Env):
 
 
 class LoginForm(PictureScheduler):
+    """``login_form``"""
+
     declare = False
 
     def _create_env(self, env_config):
@@ -84,6 +91,8 @@ class LoginForm(PictureScheduler):
 
 
 class LoginFormDone(LoginForm):
+    """``login_form_done``"""
+
     declare = True
 
 

@@ -10,7 +10,7 @@ from trl.trainer import disable_dropout_in_model
 
 class NoDropout(TrainerCallback):
     def on_train_begin(self, args, state, control, model=None, **kwargs):
-        """The checkpoints' adapter_config.json says so, too."""
+        """Sets it to 0 in the adapter's configuration too, which checkpoints save."""
         disable_dropout_in_model(model)
         for config in getattr(model, "peft_config", {}).values():
             config.lora_dropout = 0.0

@@ -1,6 +1,6 @@
 """``--optimizer gui_muon``: Muon for weight matrices, AdamW for all else; with it a small model learns to see.
 
-Both are torch's own. The host's ``--optimizer muon`` clones a repository, which needs a network. Muon: Jordan et al.
+Both are torch's own. ms-swift's ``--optimizer muon`` clones a repository, which needs a network. Muon: Jordan et al.
 2024, https://kellerjordan.github.io/posts/muon; its steps have the size of AdamW's (Liu et al. 2025, arXiv 2502.16982).
 """
 
@@ -53,7 +53,8 @@ def split(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter], lis
 
 
 def muon_with_adamw(matrices: Iterable, others: Iterable, vectors: Iterable, args) -> Chain:
-    """``args``: the host's training arguments; matrices take steps of ``MUON_RATE`` times the learning rate."""
+    """The three lists of ``split`` and ms-swift's training arguments; the matrices' learning rate is MUON_RATE times
+    ``--learning_rate``, and vectors have no weight decay."""
     rate, decay = args.learning_rate, args.weight_decay
     groups = [{"params": list(others), "weight_decay": decay}, {"params": list(vectors), "weight_decay": 0.0}]
     betas = (args.adam_beta1, args.adam_beta2)

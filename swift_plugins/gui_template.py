@@ -92,7 +92,8 @@ class _CheckedQwenVL:
 
 
 def check_tags(system: str | None, messages: list[dict], images: int) -> None:
-    """Each image has its own ``<image>``, and the system prompt has none (ms-swift would put the screenshot there)."""
+    """Raises TemplateError unless each image has its own ``<image>``, and the system prompt has none: ms-swift would
+    put the screenshot there."""
     if IMAGE in (system or ""):
         raise TemplateError(f"system prompt: it holds a literal {IMAGE}, which would take the screenshot; reword it")
     contents = [message["content"] for message in messages]  # earlier assistant turns may be lists of token ids
@@ -103,7 +104,10 @@ def check_tags(system: str | None, messages: list[dict], images: int) -> None:
 
 
 def check_tokens(input_ids: list[int], image_token_id: int, grid_thw, merged: int) -> None:
-    """As many image tokens as the tower gives features: the patches of each image, merged 2 x 2."""
+    """Raises TemplateError unless there are as many image tokens as the tower gives features.
+
+    ``grid_thw``: (images, 3), patches in time, height and width, or None; ``merged``: patches a feature, 2 x 2 of them.
+    """
     tokens = sum(token == image_token_id for token in input_ids)
     features = 0 if grid_thw is None else int(grid_thw.prod(-1).sum()) // merged
     if tokens != features:
@@ -124,9 +128,9 @@ class GelabQwen3VLTemplate(_CheckedQwenVL, Qwen3VLTemplate):
 def _register(family: str, template_cls: type) -> None:
     """ms-swift's own description of the family, with our class and system prompt."""
     for b in BENCHMARKS:
-        host = copy.deepcopy(TEMPLATE_MAPPING[family])  # its lists are filled in place when a tokenizer arrives
+        meta = copy.deepcopy(TEMPLATE_MAPPING[family])  # its lists are filled in place when a tokenizer arrives
         ours = {"template_type": f"{b.name}_{family}", "template_cls": template_cls, "default_system": b.system}
-        register_template(dataclasses.replace(host, **ours), exist_ok=True)
+        register_template(dataclasses.replace(meta, **ours), exist_ok=True)
 
 
 _register("qwen2_5_vl", GelabQwen2_5VLTemplate)

@@ -4,7 +4,9 @@ import importlib.util
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from fake_server import Fake
@@ -130,17 +132,23 @@ def cli(tmp_path_factory):
 @pytest.fixture(scope="session")
 def eval_module():
     """eval_module("summary"): the script eval/summary.py as a module; its folder is on the path while it loads."""
+    return partial(load_script, "eval")
 
-    def load(name: str):
-        spec = importlib.util.spec_from_file_location(f"{name}_under_test", REPO / "eval" / f"{name}.py")
-        module = importlib.util.module_from_spec(spec)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.syspath_prepend(str(REPO / "eval"))
-            sys.modules[spec.name] = module
-            spec.loader.exec_module(module)
-        return module
 
-    return load
+@pytest.fixture(scope="session")
+def tool_module():
+    """tool_module("doctor"): the same for tools/doctor.py."""
+    return partial(load_script, "tools")
+
+
+def load_script(room: str, name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"{name}_under_test", REPO / room / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(REPO / room))
+        sys.modules[spec.name] = module
+        spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture(scope="session")

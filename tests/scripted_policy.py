@@ -1,6 +1,6 @@
 """A plugin for tests: ``--external_plugins register.py scripted_policy.py``. Answers come from BEHAVIOURS, not a model.
 
-Only the sampler is replaced: the host still encodes, decodes, rolls out, scores and trains. The n-th trajectory of a
+Only the sampler is replaced: ms-swift still encodes, decodes, rolls out, scores and trains. The n-th trajectory of a
 rollout plays the n-th behaviour, or the n-th that SCRIPTED_BEHAVIOURS names ("perfect,image tag"); with
 SCRIPTED_ROLLOUTS=k only the first k rollouts are scripted, then the model samples. What the trainer encodes is written
 to OUTPUT/encoded.jsonl.

@@ -1,9 +1,7 @@
 """The published tables beside our runs: the numbers of the paper, our cells, intervals, and what is refused."""
 
-import importlib.util
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,28 +9,12 @@ import pytest
 from data_engine.dataset import read_json, read_rows, write_json, write_rows
 from data_engine.intervals import by_group, interval
 
-EVAL = Path(__file__).resolve().parents[1] / "eval"
 COMPARE = "eval/compare_with_paper.py"
 
 
-def load(name: str):
-    sys.path.insert(0, str(EVAL))
-    try:
-        spec = importlib.util.spec_from_file_location(name, EVAL / f"{name}.py")
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        spec.loader.exec_module(module)
-        return module
-    finally:
-        sys.path.remove(str(EVAL))
-
-
 @pytest.fixture(scope="module")
-def modules():
-    names = ("published", "compare_with_paper")
-    yield {name: load(name) for name in names}
-    for name in names:
-        sys.modules.pop(name, None)
+def modules(eval_module):
+    return {name: eval_module(name) for name in ("published", "compare_with_paper")}
 
 
 @pytest.fixture(scope="module")

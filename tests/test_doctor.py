@@ -1,9 +1,7 @@
-"""The doctor: nothing on a sound model and folder; planted faults, each named with its mend."""
+"""The doctor: nothing on a sound model and folder; planted faults, each named with its fix."""
 
-import importlib.util
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,19 +11,15 @@ from data_engine.gelab.build import build
 from data_engine.gelab.write import write
 from data_engine.geometry import Size
 
-TOOLS = Path(__file__).resolve().parents[1] / "tools"
 STATIC = "eval/gelab_static.py"
 
 
 @pytest.fixture(scope="module")
-def doctor():
+def doctor(tool_module, repo):
     """The script as a module, so that torch and ms-swift are loaded once."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(TOOLS))
-        spec = importlib.util.spec_from_file_location("doctor", TOOLS / "doctor.py")
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        yield module
+        patch.syspath_prepend(str(repo / "eval"))  # a part of it is imported when it is needed
+        yield tool_module("doctor")
 
 
 @pytest.fixture(autouse=True)
@@ -50,7 +44,7 @@ def examine(doctor, capsys):
         faults: dict[str, list[str]] = {}
         for one in found["findings"]:
             if one["level"] == "FAULT":
-                assert one["mend"], one
+                assert one["fix"] and one["fix"] == one["mend"], one  # the older name of it
                 faults.setdefault(one["check"], []).append(one["what"])
         assert found["faults"] == sum(map(len, faults.values())) and code == bool(faults)
         return code, faults, found["findings"]
@@ -210,7 +204,7 @@ def test_a_template_of_another_family(examine, qwen3, tiny_model, small_data, fo
     _, faults, found = examine(qwen3, forms, "--template", "login_qwen2_5_vl")
     (what,) = faults["family"]
     assert what.startswith(f"login_qwen2_5_vl is for another family than {qwen3}, a qwen3_vl: ")
-    assert "export TEMPLATE=login_qwen3_vl" in [one["mend"] for one in found]
+    assert "export TEMPLATE=login_qwen3_vl" in [one["fix"] for one in found]
     monkeypatch.setenv("TEMPLATE", "gelab_qwen3_vl")  # as recipes read it
     assert "family" in examine(tiny_model, small_data)[1]
     monkeypatch.setenv("TEMPLATE", "gelab_qwen2_5_vl")
@@ -325,7 +319,7 @@ def test_missing_page(examine, tiny_model, data):
     assert any("pages/page_5.png: the manifest has it" in what for what in faults["missing file"])
 
 
-def test_results_that_cannot_be_gone_on_with(examine, cli, tiny_model, small_data, tmp_path):
+def test_results_that_cannot_be_resumed(examine, cli, tiny_model, small_data, tmp_path):
     """A predictions file from elsewhere: named by the doctor, refused by the evaluation."""
     out = tmp_path / "out"
     out.mkdir()
@@ -385,7 +379,7 @@ def test_pages_below_the_checkpoints_own_minimum(examine, qwen3, tmp_path):
         (said,) = [one for one in found if one["check"] == "small pages"]
         assert (code, said["level"]) == (0, "warning")
         assert f"224x224 is less than the 65,536 pixels of {model / name}" in said["what"]
-        assert said["mend"].startswith("build pages of 256x256 or more")
+        assert said["fix"].startswith("build pages of 256x256 or more")
         (model / "preprocessor_config.json").unlink(missing_ok=True)
 
 
@@ -393,13 +387,13 @@ def test_pure_bfloat16_with_a_small_learning_rate(examine, tiny_model, small_dat
     flags = ["--deepspeed", "none", "--learning_rate", "1e-6", "--rows", 4]
     _, faults, _ = examine(tiny_model, small_data, *flags)
     assert faults == {"precision": ["pure bfloat16: a step of --learning_rate 1e-06 changes 1.9% of the weights"]}
-    for mended in (
+    for fixed in (
         ["--torch_dtype", "float32"],
         ["--learning_rate", "1e-3"],
         ["--tuner", "lora"],
         ["--deepspeed", "zero3"],
     ):
-        assert examine(tiny_model, small_data, *flags, *mended)[1] == {}
+        assert examine(tiny_model, small_data, *flags, *fixed)[1] == {}
 
 
 def test_an_older_transformers(examine, cli, tiny_model, small_data, monkeypatch, capsys):
@@ -448,14 +442,8 @@ def test_versions(doctor):
     assert levels == ["warning", "ok"]
 
 
-def test_pins_are_those_that_run():
-    requirements = (TOOLS.parent / "requirements.txt").read_text()
-    sys.path.insert(0, str(TOOLS))
-    try:
-        from checkup.machine import pins
-    finally:
-        sys.path.remove(str(TOOLS))
-    found = pins(requirements)
+def test_pins_are_those_that_run(doctor, repo):
+    found = doctor.machine.pins((repo / "requirements.txt").read_text())
     assert {"ms-swift", "torch", "transformers", "peft"} <= set(found) and "pytest" not in found
 
 
@@ -479,4 +467,4 @@ def test_too_little_memory_names_what_would_fit(doctor):
     found = list(doctor.machine.check_memory(shape, "full", 1, 1, [("GPU", 8.0, 8.0)]))
     (said,) = [one for one in found if one.level == "FAULT"]
     assert any("14.0 GiB with ZeRO-3, 8.0 GiB with bfloat16 without DeepSpeed, 14.5 GiB" in one.what for one in found)
-    assert said.what == "full tuning needs about 14.0 GiB, 8.0 are free" and "LoRA and inference would fit" in said.mend
+    assert said.what == "full tuning needs about 14.0 GiB, 8.0 are free" and "LoRA and inference would fit" in said.fix

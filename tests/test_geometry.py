@@ -132,6 +132,6 @@ def test_size_reads_and_writes():
 
 
 @pytest.mark.parametrize("text", ["", "448", "448x", "x448", "448x448x3", "0x448", "-448x448", "448.0x448", "448 448"])
-def test_bad_sizes_are_refused_with_the_mend(text):
+def test_bad_sizes_are_refused_with_the_fix(text):
     with pytest.raises(ValueError, match="write WIDTHxHEIGHT in pixels, e.g. 448x448"):
         Size.parse(text)

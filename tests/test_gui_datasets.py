@@ -144,7 +144,7 @@ def test_an_edited_file(data):
         load("gelab/sft", strict=False)
 
 
-def test_a_changed_picture_even_when_the_host_has_cached_the_rows(data):
+def test_a_changed_picture_even_when_ms_swift_has_cached_the_rows(data):
     load("gelab/sft")
     with open(data / "world" / "pages" / "page_0.png", "ab") as picture:
         picture.write(b"x")

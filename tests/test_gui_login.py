@@ -189,7 +189,7 @@ def test_what_the_trainer_sees(hard, mode):
     assert rounds._envs == {}
 
 
-def test_the_host_can_open_the_pictures(hard):
+def test_ms_swift_can_open_the_pictures(hard):
     from swift.template.vision_utils import load_image
 
     (out,) = play(scheduler(), loaded(hard)[:1], right)

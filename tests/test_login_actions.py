@@ -162,7 +162,7 @@ BAD = [
 @pytest.mark.parametrize("piece", BAD)
 @pytest.mark.parametrize("head", ["", "Action: ", 'Action: TYPE([1], "'])
 def test_linear(piece, head):
-    """The peer's parser takes 0.6 s for 32 backslashes; four times the text may take about four times as long."""
+    """The published parser takes 0.6 s for 32 backslashes; four times the text may take about four times as long."""
 
     def seconds(size: int) -> float:
         text = head + piece * (size // len(piece))

@@ -74,7 +74,7 @@ def test_as_published(calls, tmp_path):
 
 @pytest.mark.parametrize("config, scenario", [("som", None), ("registration_som", "registration")])
 def test_marks_are_scored_as_marks(calls, config, scenario):
-    """The peer trained on marks and scored by coordinates."""
+    """The published code trains on marks and scores by coordinates."""
     said = calls(CONFIG=config)
     for call in said[:2]:
         assert (value(call, "--mode"), value(call, "--protocol")) == ("som", "scripted")

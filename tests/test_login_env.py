@@ -138,7 +138,7 @@ def test_the_oracle_fills_in_every_form(options, tmp_path):
         assert episode.state.steps == len(episode.turns) - 1 == episode.task.steps - 1
 
 
-def test_the_oracle_mends_what_was_filled_in_wrong():
+def test_the_oracle_repairs_what_was_filled_in_wrong():
     episode = LoginEpisode(Task(Options(), 0, FORM), None)
     for text in ("Action: CLICK(x=0.25, y=0.2)", 'Action: TYPE(text="bob")', "Action: CLICK(x=0.25, y=0.3667)"):
         episode.answer(text)

@@ -61,7 +61,7 @@ def test_the_published_schema_and_ceiling(run):
     assert (result["backend"], result["dsl_mode"]) == ("oracle", "coord") and result["config_path"]
     assert len(result["metrics"]) == 13 and result["metrics"]["num_steps"] == 84
     assert result["ceiling"] == {"type_accuracy": pytest.approx(4 / 7), "episode_success_rate": 0.0}  # 57.1 %
-    assert result["baselines"]["classic"]["text_only"]["action_type_accuracy"] == pytest.approx(3 / 7)  # spec 7.1
+    assert result["baselines"]["classic"]["text_only"]["action_type_accuracy"] == pytest.approx(3 / 7)  # as published
     assert [row["step"] for row in read_rows(out / "predictions.jsonl")][:7] == list(range(7))
 
 

@@ -18,7 +18,7 @@ from data_engine.login.verify.episode import layout_faults
 from data_engine.seeds import rng
 
 SIZES = [PAGE_SIZE, Size(448, 320), Size(256, 192)]
-# Nominal centres of fields and button, fractions of the canvas (spec section 1, both tables).
+# Nominal centres of fields and button, fractions of the canvas, as published.
 NOMINAL = {
     "login": [(0.475, 0.34), (0.475, 298 / 600), (0.5, 0.65)],
     "registration": [(0.475, (142 + 70 * i) / 600) for i in range(5)] + [(0.5, 512 / 600)],
@@ -30,8 +30,8 @@ def targets(form: Form):
     return [*form.fields, form.button]
 
 
-def peer_login(seed: int, episode: int) -> list[tuple[int, int, int, int]]:
-    """(x, y, w, h) of username, password, button, Help, by the law as the spec words it."""
+def published_login(seed: int, episode: int) -> list[tuple[int, int, int, int]]:
+    """(x, y, w, h) of username, password, button, Help, by the published law."""
     random.seed(seed)
     for _ in range(episode + 1):
         x_user = 200 + random.randint(-10, 10)
@@ -44,7 +44,7 @@ def peer_login(seed: int, episode: int) -> list[tuple[int, int, int, int]]:
     return [*fields, (x_button, y_button, 140, 45), (650, y_button, 110, 35)]
 
 
-def peer_registration(seed: int, episode: int) -> list[tuple[int, int, int, int]]:
+def published_registration(seed: int, episode: int) -> list[tuple[int, int, int, int]]:
     random.seed(seed)
     for _ in range(episode + 1):
         draws = [random.randint(-8, 8) for _ in range(12)]
@@ -53,17 +53,17 @@ def peer_registration(seed: int, episode: int) -> list[tuple[int, int, int, int]
     return [*fields, button, (670, button[1] + 5, 100, 35)]
 
 
-@pytest.mark.parametrize("name, peer", [("login", peer_login), ("registration", peer_registration)])
+@pytest.mark.parametrize("name, places", [("login", published_login), ("registration", published_registration)])
 @pytest.mark.parametrize("seed", [0, 123])
-def test_the_published_law(name, peer, seed):
+def test_the_published_law(name, places, seed):
     for i, (_, elements) in enumerate(islice(published(SCENARIOS[name], seed), 6)):
         found = [(e.box.x1, e.box.y1, e.box.x2 - e.box.x1, e.box.y2 - e.box.y1) for e in elements]
-        assert found == peer(seed, i)
+        assert found == places(seed, i)
 
 
-# The rule "click the nominal centre, written with two decimals" scores these mean errors on seed 123 (spec 7.3).
+# The rule "click the nominal centre, written with two decimals" scores these mean errors on seed 123, as published.
 @pytest.mark.parametrize("name, error", [("login", 0.0143), ("registration", 0.0113)])
-def test_the_blind_rule_has_the_error_that_the_peer_measured(name, error):
+def test_the_blind_rule_has_the_error_that_was_published(name, error):
     points = [tuple(float(f"{v:.2f}") for v in point) for point in NOMINAL[name]]
     shown = forms(name, "scripted", 123, "train", 32)
     errors = [math.dist(centre(e.box), p) for form in shown for e, p in zip(targets(form), points, strict=True)]

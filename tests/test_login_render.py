@@ -45,7 +45,7 @@ def changed(one: np.ndarray, two: np.ndarray) -> Box:
 
 
 def test_the_published_pixels_worked_by_hand():
-    """Seed 123, episode 0, on the canvas itself: colours of the spec at the places of the law."""
+    """Seed 123, episode 0, on the canvas itself: the published colours at the places of the law."""
     form = forms("login", "scripted", 123, "train", 1)[0]
     pixels = np.asarray(Screen(form, CANVAS, focus=False).picture(blank(form)))
     user, _, button, decoy = (element.box for element in form.elements)

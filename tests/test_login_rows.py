@@ -45,7 +45,7 @@ def test_the_published_episode(made):
     assert [row["truth"]["type"] for row in rows] == ["wait", "click", "type", "click", "type", "click", "done"]
     assert len({row["messages"][1]["content"] for row in rows}) == 1
     pictures = [row["images"][0] for row in rows]
-    assert [pictures.index(p) for p in pictures] == [0, 0, 2, 2, 4, 4, 6]  # 4 of 7 are new (spec section 1)
+    assert [pictures.index(p) for p in pictures] == [0, 0, 2, 2, 4, 4, 6]  # 4 of 7 are new, as published
     assert answers(folder)[2] == 'TYPE(text="user0")'
     assert answers(folder, 1)[4] == 'TYPE(text="pass1123")'
     assert len(answers(folder)[1].split("x=")[1].split(",")[0]) == 6  # four decimals
@@ -56,7 +56,7 @@ def test_the_published_episode(made):
 def test_the_scripted_episode(made, scenario, steps, pictures, mode):
     rows = read_rows(made("scripted", scenario, mode) / "rows.jsonl")
     assert len(rows) == 2 * steps
-    assert len({row["images"][0] for row in rows}) == 2 * pictures  # spec section 1
+    assert len({row["images"][0] for row in rows}) == 2 * pictures  # as published
     for i, row in enumerate(rows[:steps]):
         assert f"Step {i + 1} of {steps}." in row["messages"][1]["content"]
 

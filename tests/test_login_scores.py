@@ -162,7 +162,7 @@ def test_classic_by_hand():
 
 
 def test_strict_success_of_the_published_metrics_ignores_coordinates_and_texts():
-    """Spec 7.5: right kinds, all clicks at (0, 0), any text -> episode success 1.0. The strict score says 0."""
+    """Right kinds, all clicks at (0, 0), any text -> episode success 1.0. The strict score says 0."""
     wrong = ["Action: CLICK(x=0, y=0)" if "CLICK" in text else text.replace('"u"', '"no"') for text in PERFECT]
     assert classic_metrics(episode(wrong))["episode_success_rate"] == 1.0
     found = strict_metrics(episode(wrong))
@@ -206,14 +206,14 @@ def test_state():
 
 
 def test_garbage_scores_nothing():
-    """Spec 7.2: with the peer's echoing adapter it scores 14.3 %."""
+    """With the published adapter, which echoes, it scores 14.3 %."""
     found = classic_metrics(episode(["?"] * 6))
     assert (found["action_type_accuracy"], found["mean_coord_error"], found["episode_success_rate"]) == (0.0, None, 0.0)
     assert strict_metrics(episode(["?"] * 6))["parse_failures"] == {"no action": 6}
 
 
 def test_dummy_done():
-    """Spec section 6: always DONE gives one of six (login)."""
+    """Always DONE gives one of six (login)."""
     assert classic_metrics(episode(["Action: DONE()"] * 6))["action_type_accuracy"] == pytest.approx(1 / 6)
 
 

@@ -106,7 +106,7 @@ def test_coordinates_from_the_base_model(start, tmp_path):
     assert read_json(files[1])["model"] == str(here / "model" / "checkpoint-10")
 
 
-def test_every_flag_wins_over_the_pages_and_is_one_of_the_hosts(start):
+def test_every_flag_wins_over_the_pages_and_ms_swift_knows_it(start, tool_module):
     """The mode's page gives LoRA's flags; each that a tiny model needs otherwise must come after it."""
     calls = start("tiny.sh", MODE="som", STEPS="10")[0]
     assert calls[2]["argv"][3:] == ["--from-base", "marks"]
@@ -117,10 +117,7 @@ def test_every_flag_wins_over_the_pages_and_is_one_of_the_hosts(start):
     assert (last["--bf16"], last["--fp16"], last["--torch_dtype"]) == ("true", "false", "float32")
     assert (last["--per_device_train_batch_size"], last["--max_steps"]) == ("8", "10")
     assert (last["--model_type"], last["--max_grad_norm"], last["--warmup_ratio"]) == ("qwen3_vl", "1.0", "0.02")
-    swift = pytest.importorskip("swift")
-    from transformers import HfArgumentParser
-
-    assert HfArgumentParser([swift.SftArguments]).parse_known_args(sft[2:])[1] == []
+    assert tool_module("recipe_flags").parse(sft[1:])[1] == []
 
 
 @pytest.mark.parametrize("given, made", [("scratch", True), ("my/checkpoint-9", False)])

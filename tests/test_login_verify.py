@@ -5,7 +5,6 @@ thing itself must find it. The kinds that were found are compared as a whole: no
 """
 
 import hashlib
-import importlib.util
 import json
 import re
 import shutil
@@ -24,11 +23,8 @@ PAGE = Size(448, 320)
 
 
 @pytest.fixture(scope="module")
-def tool(repo):
-    spec = importlib.util.spec_from_file_location("verify_data", repo / "tools" / "verify_data.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def tool(tool_module):
+    return tool_module("verify_data")
 
 
 @pytest.fixture(scope="module")

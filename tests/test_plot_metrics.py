@@ -1,23 +1,14 @@
 """eval/plot_metrics.py: families by whole words, null is no zero, and a picture of the right size."""
 
-import importlib.util
 import json
-import sys
 
 import pytest
 from PIL import Image
 
 
 @pytest.fixture(scope="module")
-def plot(repo):
-    sys.path.insert(0, str(repo / "eval"))
-    try:
-        spec = importlib.util.spec_from_file_location("plot_metrics", repo / "eval" / "plot_metrics.py")
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        yield module
-    finally:
-        sys.path.remove(str(repo / "eval"))
+def plot(eval_module):
+    return eval_module("plot_metrics")
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Progress of trainings and evaluations: finished, running, killed in a line, just started."""
 
-import importlib.util
 import json
 import os
 from pathlib import Path
@@ -10,19 +9,12 @@ import pytest
 from data_engine.dataset import read_json, read_rows, write_json
 from data_engine.runlog import start_path
 
-REPO = Path(__file__).resolve().parents[1]
 NOW = 1_000_000.0
 
 
 @pytest.fixture(scope="module")
-def progress():
-    import sys
-
-    spec = importlib.util.spec_from_file_location("progress", REPO / "tools" / "progress.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
+def progress(tool_module):
+    return tool_module("progress")
 
 
 @pytest.fixture

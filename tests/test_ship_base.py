@@ -137,7 +137,7 @@ def test_from_base_takes_no_family(cli, tmp_path):
     assert done.returncode == 2 and "--from-base has family, size and tokenizer" in done.stderr
 
 
-def test_where_no_base_is_the_mend_is_said(tool, tmp_path):
+def test_where_no_base_is_the_fix_is_said(tool, tmp_path):
     with pytest.raises(tool.DataError, match="no base model is here; recipes/tiny_base/pretrain.sh makes one"):
         tool.copy_base(tmp_path / "model", tmp_path / "nothing")
     assert not (tmp_path / "model").exists()

@@ -1,21 +1,14 @@
 """The stress script in small: each kind of round once, every odd condition; and it finds a broken command."""
 
-import importlib.util
 import random
 import sys
-from pathlib import Path
 
 import pytest
 
 
 @pytest.fixture(scope="module")
-def stress():
-    path = Path(__file__).resolve().parents[1] / "tools" / "stress.py"
-    spec = importlib.util.spec_from_file_location("stress_under_test", path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+def stress(tool_module):
+    return tool_module("stress")
 
 
 @pytest.mark.slow

@@ -1,31 +1,19 @@
 """tools/recipe_flags.py names what ms-swift refuses; tools/swift_versions.py tells which version fails, and why."""
 
-import importlib.util
 import time
-from pathlib import Path
 
 import pytest
 
-REPO = Path(__file__).resolve().parents[1]
 
-
-def load(name: str, monkeypatch):
-    monkeypatch.syspath_prepend(str(REPO / "tools"))
-    spec = importlib.util.spec_from_file_location(f"{name}_under_test", REPO / "tools" / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+@pytest.fixture
+def recipe_flags(tool_module):
+    return tool_module("recipe_flags")
 
 
 @pytest.fixture
-def recipe_flags(monkeypatch):
-    return load("recipe_flags", monkeypatch)
-
-
-@pytest.fixture
-def versions(monkeypatch, tmp_path):
+def versions(tool_module, monkeypatch, tmp_path):
     """The script; its temporary folder lies in tmp_path, and versions are not fetched: the installed one stays."""
-    module = load("swift_versions", monkeypatch)
+    module = tool_module("swift_versions")
     monkeypatch.setattr(module.tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(module, "install", lambda version, folder, limit: "no such version" if version == "9" else None)
     return module

@@ -108,7 +108,7 @@ def assert_equal(one: dict, other: dict) -> None:
         assert same, key
 
 
-def test_encodes_as_the_host_where_the_ids_agree(ours, stock, rows, monkeypatch):
+def test_encodes_as_ms_swift_where_the_ids_agree(ours, stock, rows, monkeypatch):
     monkeypatch.setattr(type(stock), "image_token_id", ours.image_token_id)
     monkeypatch.setattr(type(stock), "video_token_id", ours.video_token_id)
     assert len(rows) >= 12
@@ -176,7 +176,7 @@ def test_two_tokenizers_in_one_process_keep_their_own_ids(processors):
         assert template.placeholder_tokens[:2] == [template.image_token_id, template.video_token_id]
 
 
-def test_the_hosts_template_is_still_broken_on_another_vocabulary(stock, processors, family, tmp_path):
+def test_ms_swifts_template_is_still_broken_on_another_vocabulary(stock, processors, family, tmp_path):
     """When this fails, ms-swift has fixed it: our class can go."""
     encoded = stock.encode(question(page(tmp_path, 224, 224)))
     assert image_tokens(encoded, processors[family]) == 1

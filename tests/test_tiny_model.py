@@ -199,7 +199,7 @@ def test_a_folder_of_something_else_is_left_alone(cli, tmp_path):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_the_host_takes_it_for_the_family_and_it_never_says_vision_tokens(models, tokenizers, small_data, family):
+def test_ms_swift_takes_it_for_the_family_and_it_never_says_vision_tokens(models, tokenizers, small_data, family):
     """Untrained, sampled at temperature 1: of 2,000 tokens about eight would be among the suppressed six."""
     import torch
     from swift import InferRequest, RequestConfig, TransformersEngine

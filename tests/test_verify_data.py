@@ -5,7 +5,6 @@ thing itself must find it. The kinds that were found are compared as a whole: no
 """
 
 import hashlib
-import importlib.util
 import json
 import re
 import shutil
@@ -31,11 +30,8 @@ PAGE = Size(112, 112)
 
 
 @pytest.fixture(scope="module")
-def tool(repo):
-    spec = importlib.util.spec_from_file_location("verify_data", repo / "tools" / "verify_data.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def tool(tool_module):
+    return tool_module("verify_data")
 
 
 @pytest.fixture
@@ -842,5 +838,5 @@ def test_limit(run, data):
     assert run(data, "--limit", 51).code == 1
 
 
-def test_every_kind_has_a_mend():
-    assert all(mend and not mend.endswith(".") for mend in KINDS.values())
+def test_every_kind_has_a_fix():
+    assert all(fix and not fix.endswith(".") for fix in KINDS.values())

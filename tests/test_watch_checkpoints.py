@@ -1,6 +1,5 @@
 """The watcher: complete checkpoints only, best by success, ends with the run. Checkpoints here are mere states."""
 
-import importlib.util
 import json
 import threading
 import time
@@ -9,11 +8,8 @@ import pytest
 
 
 @pytest.fixture(scope="module")
-def watcher(repo):
-    spec = importlib.util.spec_from_file_location("watch_checkpoints", repo / "tools" / "watch_checkpoints.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def watcher(tool_module):
+    return tool_module("watch_checkpoints")
 
 
 def save(run, step: int, last: int = 9):

@@ -213,7 +213,7 @@ def test_wrong_arguments_are_one_line(cli, tmp_path, args, words):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_bad_page_size_says_the_mend(cli, tmp_path):
+def test_a_bad_page_size_says_the_fix(cli, tmp_path):
     done = cli("data_engine.gelab.build", "w", "--page-size", "448", cwd=tmp_path)
     assert done.returncode == 2 and "WIDTHxHEIGHT" in done.stderr.splitlines()[-1]
 

@@ -1,7 +1,6 @@
 """Rows over many worlds: counts by hand, disjoint splits, Parquet as ms-swift reads it, every planted fault."""
 
 import hashlib
-import importlib.util
 import json
 import re
 import shutil
@@ -46,11 +45,9 @@ def data(made, tmp_path) -> Path:
 
 
 @pytest.fixture
-def verify(repo, capsys):
+def verify(tool_module, capsys):
     """verify(folder, *flags) -> (exit code, kinds of the faults, output)."""
-    spec = importlib.util.spec_from_file_location("verify_data", repo / "tools" / "verify_data.py")
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
+    tool = tool_module("verify_data")
 
     def verify(folder: Path, *flags: str) -> tuple[int, set[str], str]:
         code = tool.main([str(folder), "--json", *flags])

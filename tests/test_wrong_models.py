@@ -261,7 +261,7 @@ def test_the_doctor_says_the_same(cli, shelf, small_data, damage):
     assert _said(damage).partition("; ")[0] in said, said
 
 
-def test_what_is_given_as_the_mend_mends(shelf):
+def test_what_is_given_as_the_fix_works(shelf):
     """The checkpoint that lies inside, as the line has it."""
     with pytest.raises(DataError) as error:
         model_folder.base_folder(str(shelf["output_folder"]))

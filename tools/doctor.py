@@ -2,10 +2,10 @@
 
     python tools/doctor.py --model M --data DIR [--world W] [--out DIR]
 
-Installation and versions, GPU and memory; rows, world and MAX_PIXELS; then 20 gold rows go the way of training and the
-way of evaluation: template, system prompt and tokens must be equal, pictures must keep their size, special tokens must
-survive, and gold answers must score 1.0. Without weights, so a large checkpoint takes seconds too. ``--out`` looks at
-an evaluation that is to be gone on with. Exit code 0: no fault; 1: faults, each with its mend; 2: wrong use.
+Installation and versions, GPU and memory; rows, world and MAX_PIXELS; then 20 gold rows are encoded as training
+and as evaluation encode them: template, system prompt and tokens must be equal, pictures must keep their size, special
+tokens must survive, and gold answers must score 1.0. No weights are loaded, so a large checkpoint takes seconds too.
+``--out`` checks an evaluation before it resumes. Exit code 0: no fault; 1: faults, each with its fix; 2: wrong use.
 """
 
 import argparse
@@ -33,7 +33,7 @@ def parser() -> Parser:
     parser.add_argument("--model", required=True, help="checkpoint folder: base model, trained, or LoRA adapter")
     parser.add_argument("--data", type=Path, required=True, help="folder of rows, of any benchmark")
     parser.add_argument("--world", type=Path, help="GE-Lab: the world to walk; default: the one in DATA")
-    parser.add_argument("--out", type=Path, help="folder of an evaluation to be gone on with")
+    parser.add_argument("--out", type=Path, help="folder of an evaluation to resume")
     train = parser.add_argument_group("how training will be started")
     train.add_argument("--template", help="its --template; default: ours for benchmark and family")
     train.add_argument("--system", help="its --system; recipes give none")
@@ -91,7 +91,7 @@ def findings(args: argparse.Namespace) -> Iterator[Finding]:
     if args.out:
         yield from data.check_run(args.out, args.model, manifest)
     if any(one.level == FAULT for one in [engine, pixels, family, weights, *proof]):
-        yield fault("both paths", "not walked: data and weights come first", "mend the faults above, and run it again")
+        yield fault("both paths", "not walked: data and weights come first", "fix the faults above, and run it again")
         return
     if walkable and walkable.level == FAULT:
         world = None
@@ -119,9 +119,9 @@ def both_paths(
         yield from checkup.findings()
     except DataError:
         raise
-    except Exception as error:  # whatever the host says to a broken checkpoint or template
+    except Exception as error:  # whatever ms-swift raises for a broken checkpoint or template
         name = type(error).__name__
-        yield fault("both paths", f"{name}: {error}", "mend what it names: the checkpoint's files, or --template")
+        yield fault("both paths", f"{name}: {error}", "fix what it names: the checkpoint's files, or --template")
         return
     tuner = args.tuner or benchmark.tuner
     how = machine.How(args.deepspeed == "zero3", args.torch_dtype)
@@ -139,7 +139,7 @@ def main(argv: list[str] | None = None) -> int:
             print(one, flush=True)
     faults = sum(one.level == FAULT for one in found)
     if args.json:
-        print(json.dumps({"faults": faults, "findings": [asdict(one) for one in found]}, indent=2))
+        print(json.dumps({"faults": faults, "findings": [asdict(one) | {"mend": one.fix} for one in found]}, indent=2))
     else:
         print(f"doctor: {faults} fault{'s' * (faults != 1)}" if faults else "doctor: no fault")
     return 1 if faults else 0

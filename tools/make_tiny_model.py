@@ -8,7 +8,7 @@ The first two have random weights ("from scratch"); around those of the second i
 the vocabulary of 151,936 rows with its ids, the chat template and the limits of a picture (`make test-real` fetches the
 packages that hold them). The third is a copy of a shipped model that sees: assets/tiny-base GE-Lab's pages, tiny-forms
 login forms, tiny-marks login forms with Set-of-Marks numbers, tiny-words words.
-Same arguments, same bytes. The folder appears whole or not at all. The host needs two flags with it, because it goes
+Same arguments, same bytes. The folder appears whole or not at all. ms-swift needs two flags with it, because it goes
 by folder names and by Qwen's own token ids:
 
     --template gelab_qwen2_5_vl

@@ -20,9 +20,9 @@ from data_engine.benchmarks import ANSWER_FILES, PROTOCOLS
 from data_engine.cli import Parser, command, real
 from data_engine.dataset import DataError
 from data_engine.foreign import read_growing, read_object
-from data_engine.hostlog import STEP, number, read_log
 from data_engine.runlog import start_path
 from data_engine.shapes import Count, Number
+from data_engine.training_log import STEP, number, read_log
 
 LEARNING = ("loss", "token_acc", "reward", "frac_reward_zero_std", "num_turns")  # what a log line may hold
 

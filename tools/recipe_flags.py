@@ -4,6 +4,7 @@ Each recipe runs against a `swift` that prints its arguments; ms-swift's argumen
 not know, and which values they refuse. Needs no rows, no weights and no GPU. Exit code 1 if there is one.
 """
 
+import argparse
 import contextlib
 import io
 import re
@@ -52,18 +53,22 @@ def _arguments(recipe: Path, env: dict[str, str]) -> list[str]:
     return done.stdout.split("\0")[:-1]
 
 
-def refused(arguments: list[str]) -> list[str]:
-    """The flags that ms-swift's class of this sub-command does not know, or its one line about a value."""
+def parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
+    """(what ms-swift's class of this sub-command reads, the words that it does not know). Exits on a wrong value."""
     from swift import RLHFArguments, SftArguments
     from swift.arguments import RolloutArguments
     from transformers import HfArgumentParser
 
     classes = {"sft": SftArguments, "rlhf": RLHFArguments, "rollout": RolloutArguments}
+    return HfArgumentParser([classes[arguments[0]]], allow_abbrev=False).parse_known_args(arguments[1:])
+
+
+def refused(arguments: list[str]) -> list[str]:
+    """The flags that ms-swift does not know, or its one line about a value."""
     errors = io.StringIO()
     try:
         with contextlib.redirect_stderr(errors):
-            parser = HfArgumentParser([classes[arguments[0]]], allow_abbrev=False)
-            _, unknown = parser.parse_known_args(arguments[1:])
+            _, unknown = parse(arguments)
     except SystemExit:
         return [errors.getvalue().strip().rpartition("error: ")[2]]
     return [word for word in unknown if word.startswith("--")]

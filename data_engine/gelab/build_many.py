@@ -4,7 +4,7 @@
 manifest.json  arguments, and the fingerprint of each world; written last
 
 World i follows from (--seed, i) and the options alone: shards, workers, machines and interruptions change no byte. A
-killed run goes on with the same command.
+killed run resumes with the same command.
 """
 
 import re

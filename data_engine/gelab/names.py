@@ -1,7 +1,7 @@
 """Names where they enter a world: page ids become files, icon names stand in questions, histories and answers.
 
 Every door asks here: an imported structure, a folder of icons, a table of other names. What passes can be said in the
-grammar and read back from it, and holds nothing that a host or a file system would act on.
+grammar and read back from it, and holds nothing that ms-swift or a file system would act on.
 """
 
 import re

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from data_engine.benchmarks import BENCHMARKS
-from data_engine.hostlog import log_rows, number
+from data_engine.training_log import log_rows, number
 
 # Title -> (scale, keys or a pattern of them). A panel without a value is left out.
 SFT = {

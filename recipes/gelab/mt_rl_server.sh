@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # GE-Lab MT-RL, the generating side of server mode.   Hardware: 8 x 80 GB GPUs, about 72 GB each (an estimate).
-# NOT RUN ON GPUs YET. It serves a tiny model on a CPU, with the host's GPU count switched off: tests/test_vllm_rl.py.
+# NOT RUN ON GPUs YET. It serves a tiny model on a CPU, with ms-swift's GPU count switched off: tests/test_vllm_rl.py.
 #
 # Needs:     $GELAB_DATA, under the same path as the trainer's
 # Run:       MODEL=runs/gelab/st_rl/checkpoint-1944 bash recipes/gelab/mt_rl_server.sh

@@ -36,7 +36,7 @@ args=(
 
     --tuner_type full                   # [T7]
     --freeze_vit true                   # [authors]
-    --freeze_aligner true               # the host's default, which the authors leave
+    --freeze_aligner true               # ms-swift's default, which the authors leave
     --freeze_llm false
     --learning_rate 1e-5                # [T7]
     --lr_scheduler_type cosine          # [T7]

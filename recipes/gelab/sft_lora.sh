@@ -35,11 +35,11 @@ args=(
     --target_modules all-linear         # of the language model: the two towers below stay frozen
     --lora_rank 16
     --lora_alpha 32
-    --lora_dropout 0                    # RL goes on from this adapter, and wants none; the host's default is 0.05
+    --lora_dropout 0                    # RL goes on from this adapter, and wants none; ms-swift's default is 0.05
     --freeze_vit true
     --freeze_aligner true
     --freeze_llm false
-    --learning_rate 1e-4                # the host's default for LoRA; ten times the full-weight rate
+    --learning_rate 1e-4                # ms-swift's default for LoRA; ten times the full-weight rate
     --lr_scheduler_type cosine          # [T7]
     --warmup_ratio 0.05                 # [T7]
     --num_train_epochs 1                # [T7]

@@ -74,15 +74,15 @@ args=(
     --top_p 1.0                         # [T8]
     --top_k 8                           # [T8]
     --max_completion_length 1024        # [authors] tokens of an answer; ours have 34 at most
-    --beta 0.04                         # weight of KL; the host's default, then and now, which the authors leave
+    --beta 0.04                         # weight of KL; ms-swift's default, then and now, which the authors leave
     --epsilon 0.2                       # the same
     --loss_type grpo                    # the same
     --scale_rewards group               # the same
 
-    --freeze_vit true                   # the host's defaults, which the authors leave
+    --freeze_vit true                   # ms-swift's defaults, which the authors leave
     --freeze_aligner true
     --freeze_llm false
-    --lr_scheduler_type cosine          # the host's default, which the authors leave
+    --lr_scheduler_type cosine          # ms-swift's default, which the authors leave
     --warmup_ratio 0.05                 # [authors]
     --num_train_epochs 5                # [T8] the authors' script says 10
     --per_device_train_batch_size 8     # [T8]

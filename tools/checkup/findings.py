@@ -7,16 +7,16 @@ OK, NOTE, WARNING, FAULT = "ok", "note", "warning", "FAULT"
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """``check`` is the short name of what was looked at, ``what`` one line, ``mend`` what to do (empty if ok)."""
+    """``check`` is the short name of what was looked at, ``what`` one line, ``fix`` what to do (empty if ok)."""
 
     level: str
     check: str
     what: str
-    mend: str = ""
+    fix: str = ""
 
     def __str__(self) -> str:
         line = f"{self.level:8}{self.check:20}{' '.join(self.what.split())}"
-        return f"{line}\n{'':28}-> {self.mend}" if self.mend else line
+        return f"{line}\n{'':28}-> {self.fix}" if self.fix else line
 
 
 def ok(check: str, what: str) -> Finding:
@@ -28,9 +28,9 @@ def note(check: str, what: str) -> Finding:
     return Finding(NOTE, check, what)
 
 
-def warning(check: str, what: str, mend: str) -> Finding:
-    return Finding(WARNING, check, what, mend)
+def warning(check: str, what: str, fix: str) -> Finding:
+    return Finding(WARNING, check, what, fix)
 
 
-def fault(check: str, what: str, mend: str) -> Finding:
-    return Finding(FAULT, check, what, mend)
+def fault(check: str, what: str, fix: str) -> Finding:
+    return Finding(FAULT, check, what, fix)

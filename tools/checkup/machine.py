@@ -45,8 +45,8 @@ def check_versions(pinned: dict[str, str]) -> Iterator[Finding]:
             yield fault("installation", f"{name} is not installed", f"pip install {name}=={pinned[name]}")
     for name, there in found.items():
         if there.partition("+")[0] != pinned[name]:
-            mend = f"pip install {name}=={pinned[name]}, if anything behaves oddly"
-            yield warning("versions", f"{name} {there}, tested with {pinned[name]}", mend)
+            fix = f"pip install {name}=={pinned[name]}, if anything behaves oddly"
+            yield warning("versions", f"{name} {there}, tested with {pinned[name]}", fix)
     shown = ", ".join(f"{name} {found[name]}" for name in ("ms-swift", "torch", "transformers", "trl") if name in found)
     yield ok("versions", shown)
 
@@ -82,8 +82,8 @@ def check_weights(model: Path, adapters: Sequence[str] = ()) -> Finding:
             check_adapter(Path(adapter))
         shape = shape_of(model)
     except DataError as error:
-        what, _, mend = str(error).partition("; ")
-        return fault("weights", what, mend)
+        what, _, fix = str(error).partition("; ")
+        return fault("weights", what, fix)
     return ok("weights", f"{shape.parameters:,} parameters, {shape.tower:,} of them the vision tower's")
 
 
@@ -221,11 +221,11 @@ def check_memory(
         yield note("memory", f"full tuning on {place}: {full}")
         yield ok("gpu", "; ".join(f"{name}, {free:.0f} of {total:.0f} GiB free" for name, total, free in devices))
     else:
-        mend = "nothing, for a tiny model; for a real one, use a machine with a GPU, or check CUDA_VISIBLE_DEVICES"
-        yield warning("gpu", "none that torch can use: the CPU will train", mend)
+        fix = "nothing, for a tiny model; for a real one, use a machine with a GPU, or check CUDA_VISIBLE_DEVICES"
+        yield warning("gpu", "none that torch can use: the CPU will train", fix)
     if needs[tuner] > here:
         fitting = [words[one] for one in ("lora", "none") if needs[one] <= here and one != tuner]
-        mend = "more GPUs, a smaller model or batch" + (f"; {' and '.join(fitting)} would fit" if fitting else "")
-        yield fault("memory", f"{words[tuner]} needs about {needs[tuner]:.1f} GiB, {here:.1f} are free", mend)
+        fix = "more GPUs, a smaller model or batch" + (f"; {' and '.join(fitting)} would fit" if fitting else "")
+        yield fault("memory", f"{words[tuner]} needs about {needs[tuner]:.1f} GiB, {here:.1f} are free", fix)
     else:
         yield ok("memory", f"{words[tuner]} needs about {needs[tuner]:.1f} GiB, {here:.1f} are free")

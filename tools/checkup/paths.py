@@ -1,7 +1,7 @@
 """A row's two ways to tokens: as ms-swift trains on it, and as the evaluation scripts ask it. They must not differ.
 
 Training: the dataset plugin's own preprocessing and the template of the recipe, as ``swift sft`` uses them. Evaluation:
-the scripts' own request, through their engine, whose host loads everything but the weights.
+the scripts' own request, through their engine, which loads everything but the weights.
 """
 
 import os
@@ -45,8 +45,8 @@ def check_engine() -> Finding:
     try:
         checkpoint.check_transformers()
     except (DataError, PackageNotFoundError) as error:
-        what, _, mend = str(error).partition("; ")
-        return fault("evaluation engine", what, mend or "pip install -r requirements.txt")
+        what, _, fix = str(error).partition("; ")
+        return fault("evaluation engine", what, fix or "pip install -r requirements.txt")
     return ok("evaluation engine", "transformers is new enough for it")
 
 
@@ -82,14 +82,14 @@ class Training:
         return Encoded(ids[:begin], answer[: answer.index(end) + 1], found["image_grid_thw"].tolist())
 
 
-def host_without_weights(**options):
-    """The host's engine with processor and template as ever, and no model."""
+def engine_without_weights(**options):
+    """ms-swift's engine with its processor and template, and no model."""
     from swift import TransformersEngine
 
-    class Listener(TransformersEngine):
+    class Weightless(TransformersEngine):
         def _add_adapter(self, *_, **__): ...
 
-    return Listener(load_model=False, **options)
+    return Weightless(load_model=False, **options)
 
 
 class Evaluation(checkpoint.Transformers):
@@ -104,11 +104,11 @@ class Evaluation(checkpoint.Transformers):
         import swift_plugins.register  # noqa: F401  (registers the templates)
 
         family = checkpoint.family_of(self.base)
-        return host_without_weights(
+        return engine_without_weights(
             model=self.base, adapters=self.adapters, model_type=family, template_type=self.template
         )
 
-    def hear(self, requests: Sequence[Request]) -> list[list[int]]:
+    def encode(self, requests: Sequence[Request]) -> list[list[int]]:
         """The tokens of each request."""
         self.engine.template.set_mode("transformers")
         return [self.engine.template.encode(checkpoint.infer_request(one))["input_ids"] for one in requests]
@@ -144,13 +144,13 @@ class Checkup:
         yield self.templates()
         self.encoded = self.training.encode(self.folder, self.manifest, self.rows)
         yield from self.pictures()
-        heard = self.evaluation.hear([self.benchmark.request(row, self.folder) for row in self.rows])
-        yield from self.prompts("evaluation", range(len(self.rows)), heard)
+        asked = self.evaluation.encode([self.benchmark.request(row, self.folder) for row in self.rows])
+        yield from self.prompts("evaluation", range(len(self.rows)), asked)
         yield from self.answers(self.evaluation.read([one.answer for one in self.encoded]))
         if self.world:
             walks = [i for i, row in enumerate(self.rows) if row["task"].startswith("From ")]
-            heard = self.evaluation.hear([walked(self.world, self.rows[i]) for i in walks])
-            yield from self.prompts("interactive", walks, heard)
+            asked = self.evaluation.encode([walked(self.world, self.rows[i]) for i in walks])
+            yield from self.prompts("interactive", walks, asked)
 
     @property
     def longest(self) -> int:
@@ -162,23 +162,23 @@ class Checkup:
         pieces = {name: len(self.training.tokenizer.encode(name, add_special_tokens=False)) for name in names}
         broken = [f"{name} is {count} tokens" for name, count in pieces.items() if count != 1]
         if broken:
-            mend = "use the tokenizer files that came with the model; they were changed or replaced"
-            yield fault("special tokens", f"the tokenizer splits {', '.join(broken)}", mend)
+            fix = "use the tokenizer files that came with the model; they were changed or replaced"
+            yield fault("special tokens", f"the tokenizer splits {', '.join(broken)}", fix)
         else:
             yield ok("special tokens", f"one id each: {' '.join(names)}")
 
     def templates(self) -> Finding:
-        train, test = (path.template_meta.template_type for path in (self.training.template, self._host_template))
+        train, test = (path.template_meta.template_type for path in (self.training.template, self._tested_template))
         if train != test:
-            mend = f"train with --template {test}" if self._ours(test) else f"score a checkpoint trained with {train}"
-            return fault("template", f"training uses {train}, evaluation {test} (a checkpoint's args.json rules)", mend)
+            fix = f"train with --template {test}" if self._ours(test) else f"score a checkpoint trained with {train}"
+            return fault("template", f"training uses {train}, evaluation {test} (a checkpoint's args.json rules)", fix)
         return ok("template", f"{train} on both paths")
 
     def _ours(self, name: str) -> bool:
         return name.startswith(f"{self.benchmark.name}_")
 
     @property
-    def _host_template(self):
+    def _tested_template(self):
         return self.evaluation.engine.template
 
     def pictures(self) -> Iterator[Finding]:
@@ -191,21 +191,21 @@ class Checkup:
             with Image.open(self.folder / row["images"][0]) as picture:
                 size = picture.size
             if size != (wide * side, high * side):
-                mend = f"build pages with sides in multiples of {side * merged}, and keep MAX_PIXELS at width x height"
+                fix = f"build pages with sides in multiples of {side * merged}, and keep MAX_PIXELS at width x height"
                 what = f"{row['images'][0]}: {size[0]}x{size[1]} enters as {wide * side}x{high * side}"
-                yield fault("resize", what, mend)
+                yield fault("resize", what, fix)
                 return
             if one.prompt.count(pad) != high * wide // merged**2:
                 what = f"row {row['idx']}: {one.prompt.count(pad)} image tokens for {high * wide // merged**2} features"
-                mend = f"train with --template {self._host_template.template_meta.template_type}, which reads the ids"
-                yield fault("image tokens", what, mend)
+                fix = f"train with --template {self._tested_template.template_meta.template_type}, which reads the ids"
+                yield fault("image tokens", what, fix)
                 return
         what = f"{size[0]}x{size[1]} enters unchanged, {self.encoded[0].prompt.count(pad)} tokens a picture"
         yield ok("resize", f"{what}; the longest of {len(self.rows)} rows has {self.longest} tokens")
 
-    def prompts(self, path: str, places: Sequence[int], heard: Sequence[list[int]]) -> Iterator[Finding]:
+    def prompts(self, path: str, places: Sequence[int], asked: Sequence[list[int]]) -> Iterator[Finding]:
         """Token for token; the first divergence is shown."""
-        for place, test in zip(places, heard, strict=True):
+        for place, test in zip(places, asked, strict=True):
             train = self.encoded[place].prompt
             if train == test:
                 continue
@@ -214,12 +214,10 @@ class Checkup:
             systems = [self._system(ids) for ids in (train, test)]
             check = "system prompt" if systems[0] != systems[1] else f"{path} prompt"
             what = f"row {self.rows[place]['idx']} diverges at token {at}: training has {said[0]}, {path} {said[1]}"
-            mend = (
-                "leave out --system and use our --template" if check == "system prompt" else "one --template for both"
-            )
-            yield fault(check, what, mend)
+            fix = "leave out --system and use our --template" if check == "system prompt" else "one --template for both"
+            yield fault(check, what, fix)
             return
-        what = f"{len(heard)} prompts, {sum(map(len, heard)):,} tokens: equal to training's, token for token"
+        what = f"{len(asked)} prompts, {sum(map(len, asked)):,} tokens: equal to training's, token for token"
         yield ok(f"{path} prompt", what)
 
     def _system(self, ids: list[int]) -> str:
@@ -231,8 +229,8 @@ class Checkup:
         for row, text in zip(self.rows, answers, strict=True):
             gold = row["messages"][-1]["content"]
             if text != gold:
-                mend = "use the tokenizer files that came with the model"
-                yield fault("gold answers", f"row {row['idx']}: {gold!r} is read back as {text!r}", mend)
+                fix = "use the tokenizer files that came with the model"
+                yield fault("gold answers", f"row {row['idx']}: {gold!r} is read back as {text!r}", fix)
                 return
             missing = self.benchmark.lost(row, text)
             if missing:
@@ -243,6 +241,6 @@ class Checkup:
 
 
 def quiet() -> None:
-    """The host says much on the way."""
+    """ms-swift logs errors only."""
     os.environ.setdefault("LOG_LEVEL", "ERROR")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

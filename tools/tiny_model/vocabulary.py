@@ -39,7 +39,7 @@ PLAIN_OF_FAMILY = {
 }
 BYTES = 256
 MAX_LENGTH = 8192  # tokens; some hundred screenshots of 224 x 224
-# An untrained model samples what it likes; these would ask the host for pictures that are not there, or look like
+# An untrained model samples what it likes; these would ask ms-swift for pictures that are not there, or look like
 # padding.
 NEVER_SAID = "<|endoftext|> <|vision_start|> <|vision_end|> <|vision_pad|> <|image_pad|> <|video_pad|>".split()
 
