@@ -21,6 +21,7 @@ from data_engine.episode import Request
 from data_engine.runlog import nothing, open_run
 
 REPO = Path(__file__).resolve().parents[1]
+GROUPS = {"by_length": "length ", "by_subtree": ""}  # metrics with a line for each of their parts -> what heads it
 AT_ONCE = 4  # batches; what a killed run may have to ask again
 
 
@@ -178,10 +179,8 @@ def table(metrics: dict) -> str:
     """Metrics as lines of text: fractions in percent, counts as they are."""
     lines = []
     for name, value in metrics.items():
-        if name == "by_length":
-            lines += [
-                f"  length {n}: " + "  ".join(f"{k} {show(v)}" for k, v in row.items()) for n, row in value.items()
-            ]
+        if name in GROUPS:
+            lines += [f"  {GROUPS[name]}{n}: {show(row)}" for n, row in value.items()]
         else:
             lines.append(f"{name:18} {show(value)}")
     return "\n".join(lines)

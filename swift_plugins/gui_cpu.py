@@ -1,7 +1,8 @@
 """``--callbacks gui_cpu``: on CPUs, patches of pictures are embedded by a matrix product instead of a convolution.
 
 The patches do not overlap, so both are the same sum. The convolution in bfloat16 takes two thirds of a tiny model's
-training step (measured with PyTorch 2.14). The replacement is ms-swift's own, which it installs by itself for PyTorch 2.9 alone.
+training step (measured with PyTorch 2.14). The replacement is ms-swift's own, which it installs by itself for PyTorch
+2.9 alone.
 """
 
 import torch

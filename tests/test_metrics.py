@@ -102,6 +102,34 @@ def test_static_metrics_of_nothing_are_not_zero():
     assert metrics["rows"] == 0 and metrics["overall_paper"] is None and metrics["task_all"] is None
 
 
+def test_static_metrics_by_subtree_by_hand(eval_module):
+    # sub2: A, both right, and the edge row, which is not; sub10: B, the second click misses; C has no subtree
+    a, b, c, edge = STATIC[:2], STATIC[2:5], STATIC[5:7], STATIC[12]
+    rows = [r | {"source": "sub10"} for r in b] + [r | {"source": "sub2"} for r in a] + [edge | {"source": "sub2_edge"}]
+    metrics = static_metrics([*rows, *c, *STATIC[13:]])
+    printed = eval_module("common").table(metrics).splitlines()
+    assert "  sub2: steps 3  overall_paper 66.67 %  edge_paper 66.67 %  path_paper n/a" in printed
+    by_subtree = metrics.pop("by_subtree")
+    assert list(by_subtree) == ["sub2", "sub10"]  # by number
+    assert by_subtree == {
+        "sub2": {"steps": 3, "overall_paper": 2 / 3, "edge_paper": 2 / 3, "path_paper": None},
+        "sub10": {"steps": 3, "overall_paper": 2 / 3, "edge_paper": 1.0, "path_paper": 0.0},
+    }
+    plain = [{k: v for k, v in r.items() if k != "source" or v.endswith("_edge")} for r in rows]
+    assert metrics == static_metrics([*plain, *c, *STATIC[13:]])  # no other number knows of subtrees
+    assert "by_subtree" not in static_metrics([r | {"source": "sub1"} for r in STATIC])
+
+
+def test_held_in_by_subtree(paper_data):
+    # sub1 right in all, sub2 only in saying complete
+    metrics = static_metrics(
+        answered(paper_data / "eval_id.jsonl", lambda r: gold(r) if r["source"] == "sub1" else COMPLETE_ANSWER)
+    )
+    whole = {"steps": 12439, "overall_paper": 1.0, "edge_paper": 1.0, "path_paper": 1.0}
+    part = {"steps": 12439, "overall_paper": 2162 / 12439, "edge_paper": 137 / 2299, "path_paper": 0.0}
+    assert metrics["by_subtree"] == {"sub1": whole, "sub2": pytest.approx(part, abs=1e-12)}
+
+
 def test_a_row_of_the_system_prompt_changes_no_number():
     with_system = [r | {"messages": [{"role": "system", "content": "You are."}, *r["messages"]]} for r in STATIC]
     assert static_metrics(with_system) == static_metrics(STATIC)

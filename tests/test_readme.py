@@ -207,6 +207,7 @@ def written(tmp_path_factory) -> Path:
     for line in (
         ["-m", "data_engine.gelab.build", "w", "--tree", "5", "2", "1", "--page-size", "112x112"],
         ["-m", "data_engine.gelab.write", "w", "d"],
+        ["-m", "data_engine.gelab.export", "w", "d", "p"],
         ["-m", "data_engine.login.write", "f", "--episodes", "4"],
         ["-m", "data_engine.login.write", "fs", "--episodes", "4", "--mode", "som"],
         ["-m", "data_engine.sight.write", "s", "--stage", "shapes", "--rows", "4"],

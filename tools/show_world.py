@@ -9,42 +9,17 @@ import math
 import sys
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw
 
 from data_engine.cli import Parser, command
 from data_engine.dataset import DataError
-from data_engine.gelab.graph import ROOT, PageGraph
-from data_engine.gelab.ring import ring_places
-from data_engine.gelab.tasks import subtree_of
+from data_engine.gelab.graph import ROOT
+from data_engine.gelab.topology import draw_topology
 from data_engine.gelab.world import World, check_apart
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402
 
 THUMBNAIL, PICTURE = 112, 420  # pixels, longer side: of many pages, of a few
 GAP, LABEL = 6, 14
-
-
-def draw_topology(graph: PageGraph, path: Path) -> None:
-    """The tree of pages, labelled down to depth 2."""
-    places = {page: (depth * math.cos(a), depth * math.sin(a)) for page, (depth, a) in ring_places(graph).items()}
-    colours = plt.get_cmap("tab10").colors
-    figure, axes = plt.subplots(figsize=(8, 8))
-    for child, parent in graph.parents.items():
-        axes.plot(*zip(places[parent], places[child], strict=True), color="#bbbbbb", linewidth=0.8, zorder=1)
-    for page, (x, y) in places.items():
-        depth, colour = graph.pages[page].depth, colours[subtree_of(graph, page) % 10] if page != ROOT else "black"
-        axes.scatter([x], [y], s=320 if depth <= 1 else 190 if depth == 2 else 40, color=[colour], zorder=2)
-        if depth <= 2:
-            number = page.removeprefix("page_")
-            axes.annotate(number, (x, y), ha="center", va="center", color="white", fontsize=8, zorder=3)
-    axes.set_title(f"{len(graph.pages)} pages, {len(graph.edges)} edges; numbers are page ids, colours subtrees")
-    axes.set_aspect("equal")
-    axes.axis("off")
-    figure.savefig(path, dpi=120, bbox_inches="tight")
-    plt.close(figure)
 
 
 def draw_contact_sheet(world: World, path: Path) -> None:

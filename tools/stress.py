@@ -75,6 +75,7 @@ def commands(inputs: Path) -> dict[str, Command]:
         "write": Command(seeded(f"gelab.write {world} OUT")),
         "write_many": Command(seeded(f"gelab.write_many {inputs}/many OUT --worlds-train 5 --worlds-eval 2")),
         "blank": Command(lambda out, variant: program(f"gelab.blank {[data, f'{data}1'][variant]} {out}")),
+        "export": Command(lambda out, variant: program(f"gelab.export {world} {[data, f'{data}1'][variant]} {out}")),
         "login.write": Command(seeded("login.write OUT --episodes 4")),
         "sight.write": Command(seeded("sight.write OUT --stage shapes --rows 12")),
         "make_tiny_model": Command(seeded("tools/make_tiny_model.py OUT --family qwen2_5_vl --size 2m")),

@@ -48,6 +48,14 @@ class PageGraph:
         return {e.target: page for page, e in self.edges if not e.system and e.target != ROOT}
 
     @cached_property
+    def children(self) -> dict[str, list[str]]:
+        """Page id -> the pages whose parent it is, in the order of its icons."""
+        children: dict[str, list[str]] = {page: [] for page in self.pages}
+        for child, parent in self.parents.items():
+            children[parent].append(child)
+        return children
+
+    @cached_property
     def _sources(self) -> dict[str, list[str]]:
         sources: dict[str, list[str]] = {page: [] for page in self.pages}
         for page, element in self.edges:

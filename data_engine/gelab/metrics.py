@@ -8,12 +8,14 @@ Static columns of the paper, decoded from its numbers (they add up for all model
     (the `complete` rows of longer tasks, 2,025, count in neither edge nor path)
 
 and the plain ones beside them: first_click, middle_click, complete, step_all, task_all (every step of a task right).
+by_subtree has the paper's columns for each subtree (of `source`; sub1_edge is of sub1) where more than one is scored.
 Interactive: pass_at_1 is the mean over sampled attempts, pass_at_k any of the k; success is arrival. Both are the
 paper's (the cells of its Table 2 are whole numbers of 5 x tasks, and of tasks). pass_at_k_unbiased[j] beside them: the
 chance that j of the n attempts, drawn without replacement, hold a success, 1 - C(n - c, j) / C(n, j) for c successes
 (Chen et al., arXiv 2107.03374, equation 1); its 1 is pass_at_1, its n pass_at_k. ``intervals``: 95 %, over tasks.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from math import comb
@@ -38,6 +40,7 @@ COLUMNS: dict[str, Callable[[str, int | None], bool]] = {  # the paper's: which 
     "path": lambda kind, length: kind == "middle_click",
 }
 CAPTIONS = ("caption", "icon_captioning", "page", "opening")  # tasks of ours and of the authors'
+_SUBTREE = re.compile(r"sub([0-9]+)")
 
 
 class Answered(msgspec.Struct):
@@ -142,6 +145,7 @@ def static_metrics(rows: Sequence[dict]) -> dict:
         "grounding": kind("grounding"),
         "caption": kind("caption"),
         **_tasks(steps),
+        **_by_subtree(steps),
         "parts": {name: mean(getattr(s["parts"], name) for _, s in steps) for name in PARTS},
         "rows_by_kind": counts(s["kind"] for _, s in scored),
         "parse_failures": counts(s.get("failure") for _, s in scored),
@@ -157,6 +161,22 @@ def static_metrics(rows: Sequence[dict]) -> dict:
 def column(steps: Iterable[Scored], name: str) -> list[Scored]:
     """The steps that a column of the paper counts: overall, edge or path."""
     return [(row, s) for row, s in steps if COLUMNS[name](s["kind"], row.get("path"))]
+
+
+def _by_subtree(steps: Iterable[Scored]) -> dict:
+    """``by_subtree``: subN -> its steps and the paper's columns; nothing where all steps are of one subtree."""
+    groups: dict[int, list[Scored]] = defaultdict(list)
+    for row, s in steps:
+        if match := _SUBTREE.match(row.get("source", "")):
+            groups[int(match[1])].append((row, s))
+    metrics = {
+        f"sub{n}": {
+            "steps": len(group),
+            **{f"{name}_paper": mean(s["right"] for _, s in column(group, name)) for name in COLUMNS},
+        }
+        for n, group in sorted(groups.items())
+    }
+    return {"by_subtree": metrics} if len(metrics) > 1 else {}
 
 
 def _interval_over_tasks(scored: Iterable[Scored]) -> list[float] | None:

@@ -7,9 +7,7 @@ from .graph import ROOT, PageGraph
 
 def ring_places(graph: PageGraph) -> dict[str, tuple[int, float]]:
     """Page id -> (depth, angle in radians): leaves at equal angles, a page in the middle of those below it."""
-    children: dict[str, list[str]] = {page: [] for page in graph.pages}
-    for child, parent in graph.parents.items():
-        children[parent].append(child)
+    children = graph.children
     angles: dict[str, float] = {}
     leaves = [page for page in _depth_first(children, ROOT) if not children[page]]
     for i, page in enumerate(leaves):
