@@ -26,7 +26,7 @@ source recipes/_tiny.sh
 #    Icons change places from task to task, and are scored at places where they were never trained.
 rows=(--clicks center)                       # three million weights need no noise in their labels
 if [[ "$PROTOCOL" == hard ]]; then
-    rows+=(--protocol hard --explain way --placements 48 --passes 8 --recovery 0.3 --page-questions 4)
+    rows+=(--protocol hard --explain way --placements 48 --passes 8 --recovery 0.3 --page-questions 6)
 fi
 python -m data_engine.gelab.build "$RUN/world" --tree 5 2 2 --seed 0 --page-size 160x352
 python -m data_engine.gelab.write "$RUN/world" "$RUN/data" --seed 0 "${rows[@]}" --workers 2
@@ -37,7 +37,7 @@ python tools/show_world.py "$RUN/world" --out "$RUN/pictures"
 python tools/make_tiny_model.py "$RUN/model" --from-base --explain "${EXPLAIN:-step}"
 
 # 3. The stages, by the recipes that train the real model. SFT on single questions, then on whole chats, as MT-RL has them.
-SFT_STEPS="${STEPS:-1600}" CHAT_STEPS="${STEPS:-80}" ST_STEPS="${STEPS:-80}" MT_STEPS="${STEPS:-20}"
+SFT_STEPS="${STEPS:-1600}" CHAT_STEPS="${STEPS:-60}" ST_STEPS="${STEPS:-60}" MT_STEPS="${STEPS:-20}"
 train sft sft "$RUN/model" "$SFT_STEPS" "${sft[@]}" --save_steps 200
 train sft_chat sft "$RUN/sft/checkpoint-$SFT_STEPS" "$CHAT_STEPS" "${sft[@]}" --save_steps 20 \
     --dataset gelab/sft gelab/sft_chat --learning_rate 3e-4

@@ -110,7 +110,8 @@ def test_every_row_says_its_way_and_asks_for_it(hard):
                 for chain in above:
                     while chain[-1] != "page_0":
                         chain.append(world.graph.parents[chain[-1]])
-                assert f"{answer.way}\n" == format_way(*above) and answer.well_formed
+                to_open = goal if page == goal else world.graph.next_element(page, goal).target
+                assert f"{answer.way}\n" == format_way(*above, to_open) and answer.well_formed
 
 
 def test_mishaps_are_told_as_the_environment_tells_them(hard):
@@ -192,13 +193,14 @@ def test_the_way_belongs_to_the_format_of_its_rows_alone(world, explain):
 
 def test_text_before_the_answer_is_a_way_only_as_it_is_declared():
     answer = format_click("key", "page_1", 5, 5)
-    assert parse("Way:page_1 page_0. page_2 page_0.\n" + answer).way == "Way:page_1 page_0. page_2 page_0."
+    way = "Way:page_1 page_0. page_2 page_0. page_0."
+    assert parse(f"{way}\n{answer}").way == way
     for text in (
-        "Way: page_1. page_2.\n",
-        "Way:page_1.\n",
-        "Way:page_1. page_2.",
-        "way:page_1. page_2.\n",
-        "Way:a. b.\n" * 2,
+        "Way: page_1. page_2. page_0.\n",
+        "Way:page_1. page_2.\n",
+        "Way:page_1. page_2. page_0.",
+        "way:page_1. page_2. page_0.\n",
+        "Way:a. b. c.\n" * 2,
     ):
         said = parse(text + answer)
         assert (said.way is None or not said.well_formed) and said.action == parse(answer).action, text

@@ -5,9 +5,10 @@ stripped by the engine; both read the same. ``parse`` is total and linear: any t
 one of the space's, or a ParseFailure.
 
 What stands before the answer is the row's choice (``EXPLAIN``): nothing (``step``, the paper's), or a line of its own
-that says the way (``way``): the pages above the one that is shown and above the goal, up to page_0::
+that says the way (``way``): the pages above the one that is shown and above the goal, up to page_0, and the page to
+open next, which at the goal is the goal::
 
-    Way:page_9 page_2 page_0. page_21 page_8 page_2 page_0.
+    Way:page_9 page_2 page_0. page_21 page_8 page_2 page_0. page_2.
 
 A new action is a class like Click, its name in SPACE, and a rule in ``env.Navigation``.
 """
@@ -107,12 +108,12 @@ class Answer:
 
 EXPLAIN = ("step", "way")  # what a row asks to be said: the paper's sentence alone, or the way before it
 _PAGES = r"[A-Za-z0-9_]{1,100}(?: [A-Za-z0-9_]{1,100})*"
-_WAY = re.compile(rf"(Way:{_PAGES}\. {_PAGES}\.)\n")
+_WAY = re.compile(rf"(Way:{_PAGES}\. {_PAGES}\. [A-Za-z0-9_]{{1,100}}\.)\n")
 
 
-def format_way(here: Sequence[str], goal: Sequence[str]) -> str:
-    """The line before an answer that says the way: two chains of page ids, each up to page_0."""
-    return f"Way:{' '.join(here)}. {' '.join(goal)}.\n"
+def format_way(here: Sequence[str], goal: Sequence[str], to_open: str) -> str:
+    """The line before an answer that says the way: two chains of page ids, each up to page_0, and the next page."""
+    return f"Way:{' '.join(here)}. {' '.join(goal)}. {to_open}.\n"
 
 
 _LEAD = r"[Ee]xplain:(?:(?!<\||<image>)[^\t])+\tAction: "  # no token in the prose

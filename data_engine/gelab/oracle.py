@@ -12,7 +12,10 @@ def gold_click(graph: PageGraph, page: str, element: Element) -> Click:
 
 def gold_way(graph: PageGraph, page: str, goal: str, explain: str) -> str:
     """What stands before the right answer on ``page``: nothing, or with ``way`` the line that says the way."""
-    return format_way(pages_above(graph, page), pages_above(graph, goal)) if explain == "way" else ""
+    if explain == "step":
+        return ""
+    to_open = goal if page == goal else graph.next_element(page, goal).target
+    return format_way(pages_above(graph, page), pages_above(graph, goal), to_open)
 
 
 def pages_above(graph: PageGraph, page: str) -> list[str]:

@@ -20,8 +20,8 @@ Asked to go from one page to another, answer the next step in one of these forms
 Asked to click an icon, use the first form. Asked what icon stands at a point, answer its name only."""
 
 
-_WAY = """First, on a line of its own, name the pages from the shown one up to page_0, and from the goal up to page_0:
-Way:PAGE .. page_0. GOAL .. page_0.
+_WAY = """First, on a line of its own: the pages from the shown one up to page_0, from the goal up, and the next page:
+Way:PAGE .. page_0. GOAL .. page_0. NEXT.
 Asked which page is shown, answer it and the pages above it; asked what opens a page, add the click."""
 
 
@@ -75,5 +75,5 @@ def sha256(space: Space = SPACE, explain: str = "step") -> str:
     texts = [system(space, explain), navigation("page_0", "page_1", []), navigation("page_0", "page_1", history)]
     texts += [captioning(1, 2), grounding("ICON"), *(action.template for action in space.actions)]
     if explain == "way":
-        texts += [format_way(["PAGE"], ["GOAL"]), shown(), opening("PAGE"), opened(["PAGE", "ABOVE"], "ICON")]
+        texts += [format_way(["PAGE"], ["GOAL"], "NEXT"), shown(), opening("PAGE"), opened(["PAGE", "ABOVE"], "ICON")]
     return hashlib.sha256("\n".join(texts).encode()).hexdigest()

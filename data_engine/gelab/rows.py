@@ -89,7 +89,8 @@ class RowMaker:
 
     With ``uniform`` clicks a repeated row gets another point; with ``center`` it cannot, so it is left out and counted
     in ``merged``. ``placements``: each task, edge and icon is shown on one of them, and on the next one in another
-    ``turn``. ``recovering``: numbers of the clicks after which a second row shows what to do after a mishap.
+    ``turn``. ``recovering``: numbers of the clicks after which a second row shows what to do after a mishap, and of
+    ``held_out`` sources ("sub5") none that is a step of another task.
     """
 
     def __init__(
@@ -101,7 +102,9 @@ class RowMaker:
         system: bool = False,
         explain: str = "step",
         recovering: frozenset[int] = frozenset(),
+        held_out: frozenset[str] = frozenset(),
     ):
+        self.held_out = held_out
         self.placements, self.mode, self.explain, self.recovering = placements, clicks, explain, recovering
         self.graph = placements[0].graph  # whose ways are those of all
         self.head = system_messages(system, explain)
@@ -180,7 +183,7 @@ class RowMaker:
         self, where: Placement, task: Task, history: list[str], page: str, element: Element, labels: Labels
     ) -> Iterator[dict]:
         """For a click in ``recovering``: the right step after one or two misses or unreadable answers, after a click
-        that led elsewhere (not for an edge, which has its own page alone), or after such a click and the one back."""
+        that led elsewhere (not for an edge of a held-out subtree), or after such a click and the one back."""
         self.clicked += 1
         if self.clicked - 1 not in self.recovering:
             return
@@ -190,7 +193,8 @@ class RowMaker:
         back = (
             next((e for e in self.graph.pages[clicked.target].elements if e.target == page), None) if clicked else None
         )
-        if clicked and kind == 2 and not labels.source.endswith("_edge"):
+        held_out = labels.source.endswith("_edge") and labels.source.removesuffix("_edge") in self.held_out
+        if clicked and kind == 2 and not held_out:
             history.append(prompts.entry(HIT, page, clicked.name))
             page, element = clicked.target, self.graph.next_element(clicked.target, task.goal)
         elif back:

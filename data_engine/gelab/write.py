@@ -152,6 +152,7 @@ def _write_files(
 ) -> tuple[dict[str, int], dict[str, int]]:
     """Write all files; ``shown``: split -> the placements that its rows show. Returns rows and merged rows of each."""
     counts, merged = {}, {}
+    held_out = frozenset({f"sub{options.test_subtree}"})
     tasks = {
         "sft": _sft_tasks(graph, options),
         "st_rl": _tasks_of_each(graph, (options.st_rl_subtree,)),
@@ -163,7 +164,9 @@ def _write_files(
         edges = options.passes * options.edge_copies * len(graph.edges) if stem == "sft" else 0
         recovering = _recovering(of_stem, edges, name, options) if training else frozenset()
         where = shown["train" if training else "eval"]
-        maker = RowMaker(where, options.clicks, options.seed, name, options.system, options.explain, recovering)
+        maker = RowMaker(
+            where, options.clicks, options.seed, name, options.system, options.explain, recovering, held_out
+        )
         rows = _steps(maker, of_stem, options.passes if training else 1)
         if stem == "sft":
             rows = chain(rows, _single_steps(maker, options))

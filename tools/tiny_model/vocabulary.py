@@ -96,7 +96,7 @@ def phrases() -> list[str]:
 def way_phrases() -> list[str]:
     """Those that ``--explain way`` has besides."""
     chain = [f"page_{FILLED}"] * 2
-    texts = [prompts.system(explain="way"), actions.format_way(chain, chain)]
+    texts = [prompts.system(explain="way"), actions.format_way(chain, chain, chain[0])]
     texts += [prompts.shown(), prompts.opening(chain[0]), prompts.opened(chain, FILLED)]
     known = phrases()
     return [part for part in _parts(*texts) if part not in known]

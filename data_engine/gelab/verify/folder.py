@@ -210,7 +210,9 @@ class RowFile(RowLines):
         super().__init__(path, FILES[path.name], manifest, limit, step)
         self.plan, made = plan, manifest.arguments
         pages, rl = plan.pages[path.name], path.name in RL
-        self.checker = RowChecker(graphs, made.clicks, pages, rl, made.explain, pairs=made.edges == "pairs")
+        self.checker = RowChecker(
+            graphs, made.clicks, pages, rl, made.explain, made.edges == "pairs", made.test_subtree
+        )
 
     def faults(self) -> list[Fault]:
         faults = list(self.lines())

@@ -37,7 +37,7 @@ Step = tuple[str, Element | None]  # (page, what was clicked there; None for a s
 class RowChecker:
     """Proves the rows of one file, in order. ``graphs``: path of each world below the folder -> its graph; they differ
     in places alone. ``pages`` are the sets of pages whose pairs this file's tasks may join. ``pairs``: edges have rows
-    of `complete` too."""
+    of `complete` too. ``held_out``: the subtree of which only edges may be trained."""
 
     def __init__(
         self,
@@ -47,7 +47,9 @@ class RowChecker:
         rl: bool,
         explain: str = "step",
         pairs: bool = False,
+        held_out: int | None = None,
     ):
+        self.held_out = held_out
         self.graphs, self.clicks, self.pages, self.rl = graphs, clicks, pages, rl
         self.explain, self.pairs = explain, pairs
         self.graph = next(iter(graphs.values()))
@@ -156,7 +158,8 @@ class RowChecker:
         """What stands before the answer."""
         if self.explain == "step":
             return ""
-        return "Way:" + " ".join(self._up(page)) + ". " + " ".join(self._up(goal)) + ".\n"
+        following = goal if page == goal else self._gold_path(page, goal)[0][1].target
+        return "Way:" + " ".join(self._up(page)) + ". " + " ".join(self._up(goal)) + f". {following}.\n"
 
     def _up(self, page: str) -> Iterator[str]:
         yield page
@@ -201,8 +204,10 @@ class RowChecker:
         on_path = behind == self._gold_path(start, goal)[: len(behind)]
         if kind.endswith("_recovery") and on_path:
             return faults + [("wrong history", "shows no mishap")]
-        if kind == "_edge_recovery" and page != start:
-            return faults + [("wrong history", f"leads from the edge's page, {start}, to {page}")]
+        if kind == "_edge_recovery" and page != start and row.source.startswith(f"sub{self.held_out}_"):
+            return faults + [
+                ("wrong history", f"leads from the edge's page, {start}, to {page}: a step of another task")
+            ]
         if not kind and not on_path:
             return faults + [("wrong history", f"leaves the shortest path from {start} to {goal}")]
         if page == goal:
