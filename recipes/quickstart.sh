@@ -40,7 +40,7 @@ python tools/make_tiny_model.py "$RUN/model" --from-base --explain "${EXPLAIN:-s
 SFT_STEPS="${STEPS:-1600}" CHAT_STEPS="${STEPS:-60}" ST_STEPS="${STEPS:-60}" MT_STEPS="${STEPS:-20}"
 train sft sft "$RUN/model" "$SFT_STEPS" "${sft[@]}" --save_steps 200
 train sft_chat sft "$RUN/sft/checkpoint-$SFT_STEPS" "$CHAT_STEPS" "${sft[@]}" --save_steps 20 \
-    --dataset gelab/sft gelab/sft_chat --learning_rate 3e-4
+    --dataset 'gelab/sft#480' 'gelab/sft_chat#480' --learning_rate 3e-4
 train st_rl st_rl "$RUN/sft_chat/checkpoint-$CHAT_STEPS" "$ST_STEPS" "${rl[@]}" --save_steps 20
 train mt_rl mt_rl "$RUN/st_rl/checkpoint-$ST_STEPS" "$MT_STEPS" "${rl[@]}" --save_steps 20 \
     --max_turns 5                                                       # the longest way is 4
