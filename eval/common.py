@@ -10,7 +10,7 @@ from pathlib import Path
 
 from api import usage
 from dialects import DIALECTS
-from engines import CHECKPOINTS, ENGINES, Engine, make_engine
+from engines import CHECKPOINTS, ENGINES, LEARNERS, Engine, make_engine
 from settings import CACHE, Settings
 
 from data_engine.answer import cleaned
@@ -25,13 +25,13 @@ GROUPS = {"by_length": "length ", "by_subtree": ""}  # metrics with a line for e
 AT_ONCE = 4  # batches; what a killed run may have to ask again
 
 
-def engine_flags(parser: argparse.ArgumentParser, engines: tuple[str, ...] = ENGINES) -> None:
+def engine_flags(parser: argparse.ArgumentParser) -> None:
     """The flags of every script that asks a model."""
-    parser.add_argument("--engine", required=True, choices=engines, help="who answers")
+    parser.add_argument("--engine", required=True, choices=ENGINES, help="who answers")
     parser.add_argument("--model", help="checkpoint folder or hub name; for replay: a results file; a server's name")
     parser.add_argument("--out", type=Path, required=True, help="folder of the run; a started run is continued")
     parser.add_argument(
-        "--train-rows", type=Path, help="rows the blind engine reads; default: sft.jsonl beside the data"
+        "--train-rows", type=Path, help="rows that blind and text_only learn from; default: sft.jsonl beside the data"
     )
     parser.add_argument("--template", help="ms-swift template; default: ours for the model's family")
     parser.add_argument("--max-new-tokens", type=positive, default=256, metavar="N", help="of an answer")
@@ -86,7 +86,7 @@ def engine_and_run(
         "data": data_record(data.name, manifest),
         "engine": settings.engine,
         "model": identity(settings.model),
-        "train_rows": sha256(settings.train_rows) if settings.engine == "blind" and not own else None,
+        "train_rows": sha256(settings.train_rows) if settings.engine in LEARNERS and not own else None,
         "template": settings.template,
         "seed": settings.seed,
         "max_new_tokens": settings.max_new_tokens,

@@ -2,7 +2,7 @@
 
 transformers, vllm   a checkpoint through ms-swift's engines: checkpoint.py
 oracle         the right answer
-random, blind  GE-Lab's policies that never look: data_engine/gelab/baselines.py
+random, text_only, blind  GE-Lab's policies that never look: data_engine/gelab/baselines.py
 replay         the answers of an earlier run, by key
 openai, anthropic   a model behind a server: api.py
 """
@@ -19,13 +19,14 @@ from settings import Settings
 from data_engine.dataset import DataError
 from data_engine.episode import Request
 from data_engine.foreign import check, read_lines
-from data_engine.gelab.baselines import Blind, Random
+from data_engine.gelab.baselines import Blind, Random, TextOnly
 from data_engine.shapes import Message
 
 CHECKPOINTS = {"transformers": Transformers, "vllm": Vllm}
 MODELS = dict.fromkeys(CHECKPOINTS, "a checkpoint") | {"replay": "a results file"}
 MODELS |= dict.fromkeys(DIALECTS, "its name there")
-ENGINES = (*CHECKPOINTS, "oracle", "random", "blind", "replay", *DIALECTS)
+LEARNERS = {"blind": Blind, "text_only": TextOnly}  # from training rows
+ENGINES = (*CHECKPOINTS, "oracle", "random", *LEARNERS, "replay", *DIALECTS)
 
 
 class Engine(Protocol):
@@ -50,8 +51,8 @@ def make_engine(settings: Settings, max_pixels: int | None = None) -> Engine:
         return Api(settings)
     if name == "replay":
         return Replay(Path(model))
-    if name == "blind":
-        return Blind(training_rows(settings.train_rows))
+    if name in LEARNERS:
+        return LEARNERS[name](training_rows(settings.train_rows, name))
     return Oracle() if name == "oracle" else Random()
 
 
@@ -73,10 +74,10 @@ def exchanged(row: dict) -> dict:
     return check(row, Exchanged, "row", "name training rows with --train-rows")
 
 
-def training_rows(path: Path | None) -> list[dict]:
+def training_rows(path: Path | None, name: str) -> list[dict]:
     """Rows to learn from without looking, one or more. Raises DataError."""
     if path is None or not path.is_file():
-        raise DataError(f"--engine blind: no training rows at {path}; name them with --train-rows")
+        raise DataError(f"--engine {name}: no training rows at {path}; name them with --train-rows")
     rows = read_lines(path, exchanged)
     if not rows:
         raise DataError(f"{path}: holds no rows; name training rows with --train-rows")

@@ -24,7 +24,7 @@ from common import (
     side_by_side,
     spent,
 )
-from engines import ENGINES, Engine
+from engines import Engine
 from login_score import baselines, with_predictions
 from settings import Settings
 from shards import run_items, shard_flags
@@ -191,7 +191,7 @@ def main() -> None:
     parser.add_argument(
         "--max-steps", type=positive, help="closed loop: answers before it is cut; default: twice the script"
     )
-    engine_flags(parser, (*ENGINES, "text_only"))
+    engine_flags(parser)
     shard_flags(parser)
     args = parser.parse_args()
     manifest = checked_manifest(args.data / ROWS, LOGIN)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from common import engine_flags, finish, identity, loading, spent
-from engines import make_engine
+from engines import LEARNERS, make_engine
 from PIL import Image
 from settings import Settings
 
@@ -81,7 +81,7 @@ def main() -> None:
     parser.add_argument("--page-size", type=size, default=screens.PAGE, metavar="WxH", help="of pages, pixels")
     parser.add_argument("--blank", action="store_true", help="hide the screens")
     flags = Flags.of(parser.parse_args())
-    if flags.engine in ("blind", "replay"):
+    if flags.engine in (*LEARNERS, "replay"):
         raise DataError(f"--engine {flags.engine}: the probe has no training rows and no keys to replay; use --blank")
     engine = make_engine(flags, flags.page_size.width * flags.page_size.height)
     run = {"kind": "probe", "engine": flags.engine, "model": identity(flags.model), "template": flags.template}

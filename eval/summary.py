@@ -42,7 +42,7 @@ What it is: the oracle shows that rows, environment and scores agree; random and
 What it is not: proof of sight. `blind` never opens a screenshot and answers from the training rows by text alone; as
 far as it goes, page ids in the question give the answer away, and a model may have learnt the same. `(blank)`: trained
 and scored on white pages instead of screenshots, the rows the same; what a model has beyond it, it has from looking."""
-ORDER = ["oracle", "random", "blind", "base", *STAGES]  # reference policies first, then the stages
+ORDER = ["oracle", "random", "text_only", "blind", "base", *STAGES]  # reference policies first, then the stages
 FRAME = 224  # pixels, longer side of a screenshot in an example
 
 

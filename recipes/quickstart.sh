@@ -46,7 +46,7 @@ train mt_rl mt_rl "$RUN/st_rl/checkpoint-$ST_STEPS" "$MT_STEPS" "${rl[@]}" --sav
     --max_turns 5                                                       # the longest way is 4
 
 # 4. Scores: reference policies, the base model and each stage; models two side by side.
-for agent in oracle random blind; do logged "$agent" 5 "$agent"; done
+for agent in oracle random text_only blind; do logged "$agent" 5 "$agent"; done
 logged base 1 transformers --model "$RUN/model" &        # one attempt for base, which knows no world
 logged sft 5 transformers --model "$RUN/sft_chat/checkpoint-$CHAT_STEPS"
 wait $!

@@ -12,7 +12,7 @@ import pytest
 from data_engine.dataset import DataError, read_json, read_rows
 from data_engine.gelab import prompts
 from data_engine.gelab.actions import format_click, format_way, parse
-from data_engine.gelab.baselines import Blind
+from data_engine.gelab.baselines import Blind, TextOnly
 from data_engine.gelab.benchmark import request
 from data_engine.gelab.blank import blank
 from data_engine.gelab.build import build
@@ -167,17 +167,23 @@ def test_the_proof_passes_and_finds_what_is_planted(hard, copy):
 
 
 def test_what_is_known_by_heart_hits_no_icon(hard):
-    """The look-up in the text names most icons of held-in tasks, and clicks on none of them."""
-    blind = Blind(read_rows(hard / "sft.jsonl"))
-    named = 0
-    for row in read_rows(hard / "eval_id.jsonl"):
+    """The look-up in the text names icons of held-in tasks, text-only all, and neither clicks on any of them."""
+    rows = read_rows(hard / "sft.jsonl")
+    policies, named = (Blind(rows), TextOnly(rows)), [0, 0]
+    icons = [row for row in read_rows(hard / "eval_id.jsonl") if gold_of(row).answer.icon not in (None, "back", "home")]
+    for row in icons:
         gold = gold_of(row)
-        if gold.answer.icon in (None, "back", "home"):
-            continue
-        answer = parse(blind.answer([request(row, hard)])[0])
-        named += answer.icon == gold.answer.icon
-        assert not score(answer, gold).coord
-    assert named
+        for i, policy in enumerate(policies):
+            answer = parse(policy.answer([request(row, hard)])[0])
+            named[i] += answer.icon == gold.answer.icon
+            assert not score(answer, gold).coord
+    assert 0 < named[0] <= named[1] == len(icons)
+
+
+def test_text_only_is_right_in_all_where_icons_stay(small_data):
+    policy = TextOnly(read_rows(small_data / "sft.jsonl"))
+    for row in read_rows(small_data / "eval_ood.jsonl"):
+        assert score(parse(policy.answer([request(row, small_data)])[0]), gold_of(row)).step
 
 
 @pytest.mark.parametrize("explain", ["step", "way"])

@@ -56,8 +56,8 @@ def test_quickstart_runs_and_runs_again_on_what_is_there(tmp_path):
     assert first.returncode == 0, first.stdout[-3000:] + first.stderr[-3000:]
     for name in ("summary.md", "curves.png", "report.html", "pictures/topology.png"):
         assert (run / name).is_file(), name
-    agents = [line.split(" | ")[0] for line in table(first)[1:8]]
-    assert agents == [f"| {name}" for name in ("oracle", "random", "blind", "base", *STAGES)]
+    agents = [line.split(" | ")[0] for line in table(first)[1:9]]
+    assert agents == [f"| {name}" for name in ("oracle", "random", "text_only", "blind", "base", *STAGES)]
     assert table(first)[1] == "| oracle" + 8 * " | 100.0" + " |"
     folders = ["sft", "sft_chat", "st_rl", "mt_rl"]
     states = [run / stage / "checkpoint-2" / "trainer_state.json" for stage in folders]

@@ -1,6 +1,7 @@
 """What can be had without looking: policies that never open the screenshot, as engines of the evaluation scripts.
 
-blind       text only: answers what the training rows answer to the nearest prompt
+text_only   the right answer, clicked where the training rows clicked for it: knows the map by heart and where it is
+blind       answers what the training rows answer to the nearest prompt
 random      a click anywhere, naming nothing: the floor of interactive success
 """
 
@@ -10,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from ..episode import Request
 from ..geometry import THOUSAND
 from ..seeds import rng
-from .actions import format_click
+from .actions import Click, format_click, parse
 
 
 class Random:
@@ -19,6 +20,29 @@ class Random:
     def answer(self, requests: Sequence[Request], temperature: object = 0, seed: int = 0) -> list[str]:
         points = (rng(seed, "random", request.key).integers(0, THOUSAND + 1, 2).tolist() for request in requests)
         return [format_click("?", "?", *point) for point in points]
+
+
+class TextOnly:
+    """The most that can be had without looking: names the right icon and clicks where ``rows`` clicked most often for
+    that icon on that page; in the middle of the page where they never did."""
+
+    def __init__(self, rows: Iterable[dict]):
+        self.clicks: dict[tuple, Counter] = defaultdict(Counter)
+        for row in rows:
+            answer = parse(row["messages"][-1]["content"])
+            if isinstance(answer.action, Click):
+                self.clicks[answer.page, answer.icon][answer.action] += 1
+
+    def answer(self, requests: Sequence[Request], temperature: object = 0, seed: int = 0) -> list[str]:
+        return [self._clicked(request.gold()) for request in requests]
+
+    def _clicked(self, gold: str) -> str:
+        answer = parse(gold)
+        if not isinstance(answer.action, Click):
+            return gold
+        known = self.clicks.get((answer.page, answer.icon)) or Counter({Click(THOUSAND // 2, THOUSAND // 2): 1})
+        way = f"{answer.way}\n" if answer.way else ""
+        return way + known.most_common(1)[0][0].written(icon=answer.icon, page=answer.page)
 
 
 class Blind:

@@ -27,7 +27,7 @@ from .score import NotShown, Score
 
 SHAPES = dict.fromkeys((STATIC.kind, INTERACTIVE.kind), Scored)
 ASKED, DONE = failures.ASKED, failures.DONE
-PARTNERS = ("oracle", "random", "blind")
+PARTNERS = ("oracle", "random", "text_only", "blind")
 NOTE = "Whiskers: 95 % interval over tasks. Arrival: mean over sampled attempts."
 COLUMNS = {  # heading -> (kind of score, metric)
     "steps right": (STATIC.kind, "step_all"),

@@ -31,7 +31,7 @@ train sft_chat sft "$RUN/sft/checkpoint-$SFT_STEPS" "$CHAT_STEPS" "${sft[@]}" --
 train st_rl st_rl "$RUN/sft_chat/checkpoint-$CHAT_STEPS" "$ST_STEPS" "${rl[@]}" --save_steps 50
 train mt_rl mt_rl "$RUN/st_rl/checkpoint-$ST_STEPS" "$MT_STEPS" "${rl[@]}" --save_steps 20 --max_turns 8
 
-for agent in oracle blind; do logged "$agent" 5 "$agent"; done
+for agent in oracle text_only blind; do logged "$agent" 5 "$agent"; done
 logged sft 5 transformers --model "$RUN/sft_chat/checkpoint-$CHAT_STEPS" &
 logged st_rl 5 transformers --model "$RUN/st_rl/checkpoint-$ST_STEPS"
 wait $!

@@ -5,6 +5,7 @@
 # Needs:     a world, and a checkpoint trained on its rows            (recipes/gelab/sft.sh and what follows it)
 # Run:       MODEL=runs/gelab/sft/checkpoint-5080 bash recipes/gelab/worlds.sh
 # Smaller:   bash recipes/gelab/worlds.sh --limit 200                 (flags go to eval/gelab_static.py)
+# Way:       EXPLAIN=way, for a checkpoint that was trained on such rows
 # Another:   MODEL=... NAME=mt_rl bash recipes/gelab/worlds.sh        (a second column of the table)
 # Again:     the same command; what is there is reused.
 # Leaves:    RUN/image/ name/ position/ noise/ rows/ scores/NAME/WORLD/metrics.json table.md
@@ -28,9 +29,9 @@ fi
 mkdir -p "$RUN/rows"
 for kind in image name position noise; do
     python -m data_engine.gelab.vary "$WORLD" "$RUN/$kind" "--$kind" --seed "$SEED"
-    python -m data_engine.gelab.write "$RUN/$kind" "$RUN/rows/$kind"
+    python -m data_engine.gelab.write "$RUN/$kind" "$RUN/rows/$kind" --explain "${EXPLAIN:-step}"
 done
-python -m data_engine.gelab.write "$WORLD" "$RUN/rows/base"
+python -m data_engine.gelab.write "$WORLD" "$RUN/rows/base" --explain "${EXPLAIN:-step}"
 
 # 2. Static scores of the held-out subtree, and the table over all models so far.
 for kind in base image name position noise; do
