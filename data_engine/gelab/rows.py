@@ -104,8 +104,8 @@ class RowMaker:
         recovering: frozenset[int] = frozenset(),
         held_out: frozenset[str] = frozenset(),
     ):
-        self.held_out = held_out
-        self.placements, self.mode, self.explain, self.recovering = placements, clicks, explain, recovering
+        self.placements, self.mode, self.explain = placements, clicks, explain
+        self.recovering, self.held_out = recovering, held_out
         self.graph = placements[0].graph  # whose ways are those of all
         self.head = system_messages(system, explain)
         self.clicks = Clicks(clicks, seed, stream)

@@ -45,7 +45,11 @@ EDGES, PROTOCOLS = ("pairs", "clicks"), ("paper", "hard")
 
 @dataclass(frozen=True)
 class Options:
-    """What decides the rows, next to the world. Subtrees are named by their root page (paper: 2 : 2 : 1)."""
+    """What decides the rows, next to the world. Subtrees are named by their root page (paper: 2 : 2 : 1).
+
+    ``placements`` (for training), ``passes`` over the training tasks: of ``hard`` alone. ``recovery``: rows after a
+    mishap, for each click of training paths and edges, 0..1. ``page_questions``: of each kind, for each page and pass.
+    """
 
     seed: int = 0
     scope: str = "union"
@@ -65,6 +69,7 @@ class Options:
 
     @property
     def edge_copies(self) -> int:
+        """How often each edge is written."""
         return EDGE_ROWS[self.scope] // (2 if self.edges == "pairs" else 1)
 
     @property

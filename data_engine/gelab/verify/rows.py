@@ -49,9 +49,8 @@ class RowChecker:
         pairs: bool = False,
         held_out: int | None = None,
     ):
-        self.held_out = held_out
         self.graphs, self.clicks, self.pages, self.rl = graphs, clicks, pages, rl
-        self.explain, self.pairs = explain, pairs
+        self.explain, self.pairs, self.held_out = explain, pairs, held_out
         self.graph = next(iter(graphs.values()))
         self.world, self.here = next(iter(graphs.items()))  # what the row shows
         self.next_idx = 0
