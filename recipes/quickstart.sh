@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # GE-Lab's three stages, end to end, from the small base model.   Hardware: two CPU cores, 4 GB; no GPU, no hub.
-# Takes:     about 3 minutes of installation once, then 20 min (recipes/RESULTS.md).
+# Takes:     about 3 minutes of installation once, then 29 min (recipes/RESULTS.md).
 # Run:       bash recipes/quickstart.sh
 # Again:     the same command; what is there is reused, and a training that was killed goes on from its last checkpoint.
 # Paper:     PROTOCOL=paper RUN=runs/paper bash recipes/quickstart.sh    (icons stay, answers name the click alone)
