@@ -8,7 +8,7 @@ import pytest
 
 from data_engine.dataset import DataError, read_json, read_rows, sha256, write_json, write_rows
 from data_engine.gelab.build import build
-from data_engine.gelab.write import write
+from data_engine.gelab.write import Options, write
 from data_engine.geometry import Size
 
 STATIC = "eval/gelab_static.py"
@@ -99,6 +99,14 @@ def test_a_sound_model_and_folder(examine, tiny_model, small_data):
     assert said["evaluation prompt"].startswith("20 prompts") and "token for token" in said["interactive prompt"]
     assert said["gold answers"] == "20 read back from their tokens, each scores 1.0"
     assert set(said) >= {"versions", "MAX_PIXELS", "weights", "rows", "world", "special tokens", "template", "memory"}
+
+
+def test_sound_rows_that_say_the_way_and_change_places(examine, tiny_model, small_world, tmp_path):
+    hard = Options(protocol="hard", explain="way", placements=4, recovery=0.5, page_questions=1)
+    write(small_world, tmp_path / "hard", hard)
+    code, faults, found = examine(tiny_model, tmp_path / "hard")
+    assert (code, faults) == (0, {})
+    assert any(one["check"] == "interactive prompt" and "token for token" in one["what"] for one in found)
 
 
 def test_sound_forms(examine, qwen3, forms):

@@ -52,7 +52,7 @@ NAV = prompts.navigation
 
 def test_unknown_engine_lists_the_known(engines):
     with pytest.raises(
-        DataError, match="gpt: unknown; known are transformers, vllm, oracle, random, blind, replay, openai, a"
+        DataError, match="gpt: unknown; known are transformers, vllm, oracle, random, blind, text_only, replay"
     ):
         make(engines, "gpt")
 

@@ -86,7 +86,8 @@ def test_blind_knows_what_it_read_and_little_else(metrics_of):
     held_in = metrics_of(STATIC, "blind", "id")["metrics"]
     held_out = metrics_of(STATIC, "blind", "ood")["metrics"]
     assert held_in["overall_paper"] >= 0.95 and held_in["task_all"] >= 0.95
-    assert held_out["overall_paper"] <= 0.45 and held_out["task_all"] <= 0.25
+    tasks = {length: values["task"] for length, values in held_out["by_length"].items()}
+    assert held_out["overall_paper"] <= 0.55 and tasks["1"] == 1.0 and tasks["2"] == tasks["3"] == tasks["4"] == 0.0
     walked = metrics_of(INTERACTIVE, "blind", "ood")["metrics"]["by_length"]
     # length 1: the edge rows of the test subtree are in the SFT rows, as in the paper
     assert walked["1"]["pass_at_1"] == 1.0 and walked["3"]["pass_at_1"] == walked["4"]["pass_at_1"] == 0.0

@@ -198,7 +198,7 @@ def test_unfinished_runs_are_reported_and_named(gelab_run, tmp_path):
     for said in (
         "No training log",
         "random, held out (gelab-interactive): 7 answers so far, not finished",
-        "No score of blind to compare with",
+        "No score of text_only, blind to compare with",
     ):
         assert said in page, said
     data, _, _ = gather(run, [])

@@ -70,7 +70,7 @@ def fast(engine, settings: Settings, world: World, attempts: list[Attempt], cloc
     engine.__dict__.pop("pictures", None)
     recorder, lines = Recorder(engine), []
     begun = clock()
-    play(partial(NavigationEpisode, world), recorder, attempts, settings, MAX_STEPS, lines.append)
+    play(lambda row: partial(NavigationEpisode, world), recorder, attempts, settings, MAX_STEPS, lines.append)
     return (clock() - begun) / len(recorder.asked), recorder.asked, lines
 
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Env-Base in full with a tiny model: 231 pages, the paper's counts of rows.   Hardware: two CPU cores, 6 GB; no GPU, no hub.
 # Takes:     not measured yet; SFT is 7,620 steps of 8 rows. Stop it at any time: the same command goes on.
+# Needs:     make install
 # Run:       PROTOCOL=hard EXPLAIN=way bash recipes/gelab/env_base_tiny.sh       (or paper, step: the paper's)
 # Seeds:     SEED=1 bash recipes/gelab/env_base_tiny.sh            (another order of the same rows, and other samples)
 # Small:     STEPS=2 LIMIT=2 RUN=runs/smoke bash recipes/gelab/env_base_tiny.sh --per_device_train_batch_size 4
@@ -10,7 +11,7 @@ export PROTOCOL="${PROTOCOL:-paper}" EXPLAIN="${EXPLAIN:-step}" SEED="${SEED:-0}
 source "$(dirname "${BASH_SOURCE[0]}")/../_machine.sh"
 numbers 1 STEPS LIMIT
 numbers 0 SEED
-set_up
+need_swift
 cd "$ROOT"
 RUN="$(realpath -m "${RUN:-runs/env_base_tiny/${PROTOCOL}_${EXPLAIN}_$SEED}")"
 export MAX_PIXELS=56320                      # 160 x 352

@@ -20,6 +20,10 @@ from data_engine.benchmark import Benchmark
 from data_engine.dataset import DataError, verified_path
 from data_engine.episode import Request
 from data_engine.gelab.env import NavigationEpisode
+from data_engine.gelab.failures import shown_on
+from data_engine.gelab.metrics import NULL_HISTORY
+from data_engine.gelab.placements import opened
+from data_engine.gelab.rows import SINGLE_STEPS
 from data_engine.gelab.tasks import Task
 from data_engine.gelab.world import World
 from data_engine.model_folder import base_and_adapters
@@ -118,10 +122,17 @@ class Evaluation(checkpoint.Transformers):
         return [self.engine.template.decode_generate_ids(ids) for ids in answers]
 
 
-def walked(world: World, row: dict) -> Request:
-    """The question of a path row as gelab_interactive.py asks it: the right answers walk there."""
+def walkable(row: dict) -> bool:
+    """Whether the right answers alone lead to a row: a path's, or an edge's first."""
+    single = row["source"].endswith(SINGLE_STEPS) and not row["messages"][-2]["content"].endswith(NULL_HISTORY)
+    return row["task"].startswith("From ") and not single
+
+
+def walked(world: World, row: dict, explain: str) -> Request:
+    """The question of such a row as gelab_interactive.py asks it: the right answers walk there."""
     start, goal = row["task"].removeprefix("From ").split(" to ")
-    episode = NavigationEpisode(world, Task(start, goal, row["path"]), "doctor", max_steps=row["path"] + 1)
+    task, steps = Task(start, goal, row["path"]), row["path"] + 1
+    episode = NavigationEpisode(world, task, "doctor", max_steps=steps, explain=explain)
     for _ in PAST.findall(row["messages"][-2]["content"]):
         episode.answer(episode.request().gold())
     return episode.request()
@@ -148,9 +159,15 @@ class Checkup:
         yield from self.prompts("evaluation", range(len(self.rows)), asked)
         yield from self.answers(self.evaluation.read([one.answer for one in self.encoded]))
         if self.world:
-            walks = [i for i, row in enumerate(self.rows) if row["task"].startswith("From ")]
-            asked = self.evaluation.encode([walked(self.world, self.rows[i]) for i in walks])
+            walks = [i for i, row in enumerate(self.rows) if walkable(row)]
+            explain = self.manifest["arguments"].get("explain", "step")
+            asked = self.evaluation.encode([walked(self.shown(self.rows[i]), self.rows[i], explain) for i in walks])
             yield from self.prompts("interactive", walks, asked)
+
+    def shown(self, row: dict) -> World:
+        """The world that a row shows: the one to walk, or a placement of it."""
+        path = shown_on(row)
+        return self.world if path == "world" else opened(self.folder, path)
 
     @property
     def longest(self) -> int:
