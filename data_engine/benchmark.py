@@ -131,6 +131,8 @@ class Row(msgspec.Struct):
 
 
 def row_request(row: dict, folder: Path, system: str) -> Request:
-    """The question of such a row."""
-    asked, answer = row["messages"][-2:]
+    """The question of such a row; ``system``: the prompt where the row has none of its own."""
+    *own, asked, answer = row["messages"]
+    if own and own[0]["role"] == "system":
+        system = own[0]["content"]
     return Request(system, asked["content"], folder / row["images"][0], str(row["idx"]), lambda: answer["content"])

@@ -76,9 +76,16 @@ def task_row(graph: PageGraph, row: dict) -> dict:
 
 
 def load_world(folder: Path, manifest: dict, tasks: Path) -> World:
+    return _proven(
+        folder, manifest["fingerprint"], f"is not the world of {tasks}; give the world folder beside the tasks"
+    )
+
+
+def _proven(folder: Path, fingerprint: str, fault: str) -> World:
+    """The world of this fingerprint, its pictures checked. Raises DataError."""
     world = World(folder)
-    if world.fingerprint != manifest["fingerprint"]:
-        raise DataError(f"{folder}: is not the world of {tasks}; give the world folder beside the tasks")
+    if world.fingerprint != fingerprint:
+        raise DataError(f"{folder}: {fault}")
     world.check_pictures()
     return world
 
@@ -89,10 +96,8 @@ def load_placements(tasks: Path, rows: Sequence[dict], manifest: dict) -> dict[s
     for name in sorted({row["world"] for row in rows if "world" in row}):
         if name not in manifest.get("placements", {}):
             raise DataError(f"{tasks}: no placement {name!r} in the manifest beside it; write the rows again")
-        worlds[name] = World(tasks.parent / name)
-        if worlds[name].fingerprint != manifest["placements"][name]:
-            raise DataError(f"{tasks.parent / name}: is not the placement of {tasks}; write the rows again")
-        worlds[name].check_pictures()
+        fault = f"is not the placement of {tasks}; write the rows again"
+        worlds[name] = _proven(tasks.parent / name, manifest["placements"][name], fault)
     return worlds
 
 

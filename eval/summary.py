@@ -18,8 +18,8 @@ from data_engine.cli import Parser, command
 from data_engine.dataset import DataError
 from data_engine.files import write_file
 from data_engine.foreign import read_lines
-from data_engine.gelab.failures import read_walk, shown_on
-from data_engine.gelab.placements import opened
+from data_engine.gelab.failures import read_walk
+from data_engine.gelab.placements import shown_world
 from data_engine.gelab.world import World
 from data_engine.geometry import Size, to_canvas
 
@@ -158,8 +158,7 @@ def draw_examples(run: Path, folder: Path) -> list[Path]:
             if walk:
                 folder.mkdir(exist_ok=True)
                 made.append(folder / f"{name}_{kind}.png")
-                place = shown_on(walk)
-                draw_walk(world if place == "world" else opened(run / "data", place), walk, made[-1])
+                draw_walk(shown_world(world, run / "data", walk), walk, made[-1])
     return made
 
 

@@ -33,6 +33,15 @@ train() {   # train FOLDER RECIPE MODEL STEPS [FLAGS]: the recipe goes on from M
     fi
 }
 
+train_stages() {   # train_stages ROWS SAVE TURNS: SFT on single questions, then on ROWS of them and as many chats, as MT-RL
+    local rows="$1" save="$2" turns="$3"     # has them; ST-RL, MT-RL. SFT_STEPS, CHAT_STEPS, ST_STEPS and MT_STEPS of each
+    train sft sft "$RUN/model" "$SFT_STEPS" "${sft[@]}" --save_steps 200
+    train sft_chat sft "$RUN/sft/checkpoint-$SFT_STEPS" "$CHAT_STEPS" "${sft[@]}" --save_steps "$save" \
+        --dataset "gelab/sft#$rows" "gelab/sft_chat#$rows" --learning_rate 3e-4
+    train st_rl st_rl "$RUN/sft_chat/checkpoint-$CHAT_STEPS" "$ST_STEPS" "${rl[@]}" --save_steps "$save"
+    train mt_rl mt_rl "$RUN/st_rl/checkpoint-$ST_STEPS" "$MT_STEPS" "${rl[@]}" --save_steps 20 --max_turns "$turns"
+}
+
 score() {   # score AGENT ATTEMPTS ENGINE [--model M]: on held-in and held-out subtrees, teacher-forced and live
     local agent="$1" attempts="$2" set
     shift 2

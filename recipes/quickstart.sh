@@ -36,14 +36,9 @@ python tools/show_world.py "$RUN/world" --out "$RUN/pictures"
 # 2. The base model: a Qwen3-VL of 3.4 million weights that can point at things and name them, and knows no world.
 python tools/make_tiny_model.py "$RUN/model" --from-base --explain "${EXPLAIN:-step}"
 
-# 3. The stages, by the recipes that train the real model. SFT on single questions, then on whole chats, as MT-RL has them.
+# 3. The stages, by the recipes that train the real model; the longest way is 4.
 SFT_STEPS="${STEPS:-1600}" CHAT_STEPS="${STEPS:-60}" ST_STEPS="${STEPS:-60}" MT_STEPS="${STEPS:-20}"
-train sft sft "$RUN/model" "$SFT_STEPS" "${sft[@]}" --save_steps 200
-train sft_chat sft "$RUN/sft/checkpoint-$SFT_STEPS" "$CHAT_STEPS" "${sft[@]}" --save_steps 20 \
-    --dataset 'gelab/sft#480' 'gelab/sft_chat#480' --learning_rate 3e-4
-train st_rl st_rl "$RUN/sft_chat/checkpoint-$CHAT_STEPS" "$ST_STEPS" "${rl[@]}" --save_steps 20
-train mt_rl mt_rl "$RUN/st_rl/checkpoint-$ST_STEPS" "$MT_STEPS" "${rl[@]}" --save_steps 20 \
-    --max_turns 5                                                       # the longest way is 4
+train_stages 480 20 5
 
 # 4. Scores: reference policies, the base model and each stage; models two side by side.
 for agent in oracle random text_only blind; do logged "$agent" 5 "$agent"; done

@@ -21,8 +21,7 @@ def prompt_hash(arguments: dict) -> str:
 
 def request(row: dict, folder: Path) -> Request:
     """The question of a row, exactly as training asks it."""
-    system = [message["content"] for message in row["messages"] if message["role"] == "system"]
-    return row_request(row, folder, system[0] if system else prompts.SYSTEM)
+    return row_request(row, folder, prompts.SYSTEM)
 
 
 def lost(row: dict, text: str) -> str | None:

@@ -49,8 +49,9 @@ def blank(data: Path, out: Path) -> dict:
     def fill(folder: NewFolder) -> dict:
         for name in rows["rows"]:
             folder.copy(verified_path(data, name, rows), name)
+        content = png(picture)
         for path, shown in worlds.items():
-            _write_world(folder, path, shown, png(picture), twins.get(path, twin))
+            _write_world(folder, path, shown, content, twins.get(path, twin))
         return kept | twin
 
     return make_folder(out, ROWS, arguments, fill)

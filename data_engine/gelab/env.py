@@ -117,6 +117,7 @@ class NavigationEpisode:
         explain: str = "step",
     ):
         self.world, self.task, self.key, self.explain = world, task, key, explain
+        self.system = prompts.system(explain=explain)
         self.state = Navigation(world.graph, task, max_steps, ask_complete, click_only)
         self.turns: list[dict] = []
 
@@ -127,7 +128,7 @@ class NavigationEpisode:
     def request(self) -> Request:
         state = self.state
         return Request(
-            system=prompts.system(explain=self.explain),
+            system=self.system,
             prompt=prompts.navigation(self.task.start, self.task.goal, state.history()),
             image=self.world.picture(state.page),
             key=f"{self.key}/{len(self.turns)}",

@@ -18,6 +18,7 @@ from ..folder import NewFolder
 from ..geometry import Box
 from ..seeds import rng
 from .build import picture_hashes, write_world
+from .failures import shown_on
 from .graph import Page, PageGraph, WorldError
 from .icons import IconSet
 from .layout import LAYOUTS, layout_of
@@ -49,6 +50,12 @@ def opened(data: Path, path: str) -> World:
     return World(data / path)
 
 
+def shown_world(world: World, data: Path, row: dict) -> World:
+    """What a row or a trajectory shows: the world itself, or a placement below the folder of rows. Raises DataError."""
+    path = shown_on(row)
+    return world if path == "world" else opened(data, path)
+
+
 def halves(page: Page, seed: int) -> dict[str, dict[str, set[Box]]]:
     """Icon of a page -> split -> the slots where it may stand; the two splits share none."""
     slots = {}
@@ -59,12 +66,15 @@ def halves(page: Page, seed: int) -> dict[str, dict[str, set[Box]]]:
     return slots
 
 
-def placed(graph: PageGraph, seed: int, split: str, number: int) -> PageGraph:
-    """The graph with every icon on a slot of its half, drawn anew for each ``number``; `back` and `home` stay."""
+def placed(graph: PageGraph, slots: dict[str, dict], seed: int, split: str, number: int) -> PageGraph:
+    """The graph with every icon on a slot of its half, drawn anew for each ``number``; `back` and `home` stay.
+
+    ``slots``: page id -> its ``halves``.
+    """
 
     def place(page: Page) -> Page:
         generator = rng(seed, "placement", split, number, page.id)
-        own, boxes = halves(page, seed), {}
+        own, boxes = slots[page.id], {}
         for i in generator.permutation(len(own)):
             name = list(own)[i]
             free = [slot for slot in GRID if slot in own[name][split] and slot not in boxes.values()]
@@ -91,11 +101,12 @@ def write_placements(
     """Draw ``placements`` for training, and those for evaluation; returns them by split, and path -> fingerprint."""
     icon_set = IconSet(icons)
     check_pictures(world, icon_set)
+    slots = {page.id: halves(page, seed) for page in world.graph.pages.values()}
     made, prints = {}, {}
     for split, count in split_counts(placements).items():
         made[split] = []
         for number, below in enumerate(names(split, count)):
-            graph = placed(world.graph, seed, split, number)
+            graph = placed(world.graph, slots, seed, split, number)
             arguments = {"placement": [split, number], "base": world.fingerprint, "seed": seed}
             arguments |= {"page_size": list(world.page_size), "icons": picture_hashes(icon_set)}
             renderer = Renderer(icon_set, world.manifest["icons"], graph.canvas, world.page_size, world.style)

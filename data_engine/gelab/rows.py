@@ -34,11 +34,8 @@ from .tasks import Task, subtree_of
 from .world import picture_path
 
 MIDDLE = (0.25, 0.75)  # the authors' click points keep to about the middle half of the box
-SINGLE_STEPS = (
-    "_edge_recovery",
-    "_edge",
-    "_recovery",
-)  # ends of the sources of rows that stand for themselves, in no path of a task
+# Ends of the sources of rows that stand for themselves, in no path of a task.
+SINGLE_STEPS = ("_edge_recovery", "_edge", "_recovery")
 ICON_COPIES = 10  # 232 names x 10 = the paper's 2,320 captioning and 2,320 grounding rows
 
 
@@ -154,14 +151,13 @@ class RowMaker:
     def page(self, page: str, turn: int = 0) -> Iterator[dict]:
         """Which page is shown; and what opens it, asked over a picture of any page."""
         where = self._placement(turn, page)
-        above = " ".join(pages_above(self.graph, page))
-        yield from self._row(where, prompts.shown(), page, above, Labels("page", 0, "page"))
+        chain = pages_above(self.graph, page)
+        yield from self._row(where, prompts.shown(), page, " ".join(chain), Labels("page", 0, "page"))
         if page == ROOT:
             return
         shown = list(self.graph.pages)[self.order.integers(len(self.graph.pages))]
-        above = self.graph.parents[page]
-        icon = next(e.name for e in self.graph.pages[above].elements if e.target == page)
-        answer = prompts.opened(pages_above(self.graph, page), icon)
+        icon = next(e.name for e in self.graph.pages[chain[1]].elements if e.target == page)
+        answer = prompts.opened(chain, icon)
         yield from self._row(where, prompts.opening(page), shown, answer, Labels("opening", 0, "opening"))
 
     def _caption(self, where: Placement, element: Element) -> str:

@@ -19,8 +19,7 @@ def prompt_hash(arguments: dict) -> str:
 
 def request(row: dict, folder: Path) -> Request:
     """The question of a row, exactly as training asks it."""
-    *system, _, _ = row["messages"]
-    return row_request(row, folder, system[0]["content"] if system else "")
+    return row_request(row, folder, "")
 
 
 def lost(row: dict, text: str) -> str | None:

@@ -26,11 +26,7 @@ python tools/make_tiny_model.py "$RUN/model" --from-base --explain "$EXPLAIN"
 
 # One epoch each: 60,952 rows, 12,439 questions, 2,162 tasks. MT-RL is one chat a task; so is a part of SFT.
 SFT_STEPS="${STEPS:-7620}" CHAT_STEPS="${STEPS:-600}" ST_STEPS="${STEPS:-3110}" MT_STEPS="${STEPS:-541}"
-train sft sft "$RUN/model" "$SFT_STEPS" "${sft[@]}" --save_steps 200
-train sft_chat sft "$RUN/sft/checkpoint-$SFT_STEPS" "$CHAT_STEPS" "${sft[@]}" --save_steps 50 \
-    --dataset 'gelab/sft#2400' 'gelab/sft_chat#2400' --learning_rate 3e-4
-train st_rl st_rl "$RUN/sft_chat/checkpoint-$CHAT_STEPS" "$ST_STEPS" "${rl[@]}" --save_steps 50
-train mt_rl mt_rl "$RUN/st_rl/checkpoint-$ST_STEPS" "$MT_STEPS" "${rl[@]}" --save_steps 20 --max_turns 8
+train_stages 2400 50 8
 
 for agent in oracle text_only blind; do logged "$agent" 5 "$agent"; done
 logged sft 5 transformers --model "$RUN/sft_chat/checkpoint-$CHAT_STEPS" &

@@ -20,9 +20,8 @@ from data_engine.benchmark import Benchmark
 from data_engine.dataset import DataError, verified_path
 from data_engine.episode import Request
 from data_engine.gelab.env import NavigationEpisode
-from data_engine.gelab.failures import shown_on
 from data_engine.gelab.metrics import NULL_HISTORY
-from data_engine.gelab.placements import opened
+from data_engine.gelab.placements import shown_world
 from data_engine.gelab.rows import SINGLE_STEPS
 from data_engine.gelab.tasks import Task
 from data_engine.gelab.world import World
@@ -161,13 +160,9 @@ class Checkup:
         if self.world:
             walks = [i for i, row in enumerate(self.rows) if walkable(row)]
             explain = self.manifest["arguments"].get("explain", "step")
-            asked = self.evaluation.encode([walked(self.shown(self.rows[i]), self.rows[i], explain) for i in walks])
+            shown = {i: shown_world(self.world, self.folder, self.rows[i]) for i in walks}
+            asked = self.evaluation.encode([walked(shown[i], self.rows[i], explain) for i in walks])
             yield from self.prompts("interactive", walks, asked)
-
-    def shown(self, row: dict) -> World:
-        """The world that a row shows: the one to walk, or a placement of it."""
-        path = shown_on(row)
-        return self.world if path == "world" else opened(self.folder, path)
 
     @property
     def longest(self) -> int:

@@ -51,12 +51,12 @@ class RowChecker:
     ):
         self.graphs, self.clicks, self.pages, self.rl = graphs, clicks, pages, rl
         self.explain, self.pairs, self.held_out = explain, pairs, held_out
-        self.graph = next(iter(graphs.values()))
+        self.system = prompts.system(explain=explain)
         self.world, self.here = next(iter(graphs.items()))  # what the row shows
+        self.graph = self.here  # whose ways are those of all
         self.next_idx = 0
-        self.steps: set[tuple[str, str, str, int]] = (
-            set()
-        )  # (world, start, goal, steps behind) of every proven path row
+        # (world, start, goal, steps behind) of every proven path row
+        self.steps: set[tuple[str, str, str, int]] = set()
         self._seen: dict[tuple, int] = {}
         self._replay, self._gold_path = cache(self._replay_text), cache(self.graph.shortest_path)
         self._spelling = {loose(name): name for name in self.graph.places}
@@ -113,7 +113,7 @@ class RowChecker:
 
     def _episode(self, row: EpisodeRow) -> Faults:
         start, goal = row.env_config.start, row.env_config.goal
-        task, (faults, exchange) = self._task(row, start, goal), read_messages(row, True, self.explain)
+        task, (faults, exchange) = self._task(row, start, goal), read_messages(row, True, self.system)
         task += columns(row.env_config, world=self.world, explain=self.explain)
         if not exchange or not self._can_replay(start, goal):
             return task + faults
@@ -125,7 +125,7 @@ class RowChecker:
     # Rows of one step
 
     def _step(self, row: StepRow) -> Faults:
-        faults, exchange = read_messages(row, self.rl, self.explain)
+        faults, exchange = read_messages(row, self.rl, self.system)
         if not exchange:
             return faults
         kinds = {"caption": self._caption, "grounding": self._grounding, "opening": self._opening, "page": self._page}
@@ -173,11 +173,8 @@ class RowChecker:
             if not entry or entry[1] != str(number):
                 return behind, page, [("wrong history", f"{text[:120]!r} is not step {number} as prompts.py writes it")]
             if entry["page"] != page:
-                return (
-                    behind,
-                    page,
-                    [("wrong history", f"step {number} is on {entry['page']}, the agent was on {page}")],
-                )
+                what = f"step {number} is on {entry['page']}, the agent was on {page}"
+                return behind, page, [("wrong history", what)]
             if entry["icon"] is None:
                 behind.append((page, None))
                 continue

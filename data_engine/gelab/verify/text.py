@@ -78,8 +78,9 @@ class Exchange(NamedTuple):
     answer: str
 
 
-def read_messages(row: StepRow | EpisodeRow, rl: bool, explain: str) -> tuple[Faults, Exchange | None]:
-    """Findings about roles, system prompt and image tags; None where question and answer cannot be told."""
+def read_messages(row: StepRow | EpisodeRow, rl: bool, wanted: str) -> tuple[Faults, Exchange | None]:
+    """Findings about roles, image tags and system prompt, which must be ``wanted``; None where question and answer
+    cannot be told."""
     system = row.messages[0].content if row.messages and row.messages[0].role == "system" else None
     turns = row.messages[system is not None :]
     roles = ["user"] if rl else ["user", "assistant"]
@@ -92,12 +93,11 @@ def read_messages(row: StepRow | EpisodeRow, rl: bool, explain: str) -> tuple[Fa
         return [("wrong column", "'solution' must hold the gold in st_rl.jsonl, and nowhere else")], None
     answer = turns[1].content if len(turns) > 1 else "" if solution is UNSET else solution
     question = turns[0].content
-    faults = _system(system, answer, explain) + _tags(row.images, question, answer)
+    faults = _system(system, answer, wanted) + _tags(row.images, question, answer)
     return faults, Exchange(IMAGE + question.replace(IMAGE, ""), answer)
 
 
-def _system(system: str | None, answer: str, explain: str) -> Faults:
-    wanted = prompts.system(explain=explain)
+def _system(system: str | None, answer: str, wanted: str) -> Faults:
     if system == wanted or (system is None and wanted == prompts.SYSTEM):  # the template's own
         return []
     if system is None:
